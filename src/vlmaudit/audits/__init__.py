@@ -1,0 +1,1 @@
+"""Each audit has a costly half, observe, and a pure one, conclude."""

@@ -1,0 +1,1 @@
+"""Does the model tie this face to this name?"""

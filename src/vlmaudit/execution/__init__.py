@@ -1,0 +1,1 @@
+"""Cuts work into blocks and runs them."""

@@ -1,0 +1,1 @@
+"""What is written down: records, the block store, fingerprints."""

@@ -1,0 +1,1 @@
+"""Pure functions on arrays; the unit of inference is the person."""

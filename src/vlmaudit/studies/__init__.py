@@ -1,0 +1,1 @@
+"""Whole studies: several audits and builders in a row."""
