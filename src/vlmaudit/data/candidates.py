@@ -18,6 +18,8 @@ Pool = Literal["same-origin", "same-sex", "global"]
 POOLS: Final[tuple[str, ...]] = get_args(Pool)
 DEFAULT_ORIGIN: Final = "en_US"
 
+# So many repeated names in a row mean that a locale is as good as used up.
+_DRAWS_IN_VAIN: Final = 2000
 # Faker's locales that write the family name first, and what stands between the two names.
 _FAMILY_NAME_FIRST: Final = {"hu_HU": " ", "ja_JP": " ", "ko_KR": "", "zh_CN": "", "zh_TW": ""}
 
@@ -65,17 +67,19 @@ def draw_names(
     separator = _FAMILY_NAME_FIRST.get(locale)
     taken = {fold_name(name) for name in exclude}
     names: list[str] = []
-    for attempt in range(100 * count + 1000):
-        if len(names) == count:
-            break
-        female = sex == "female" or (not sex and attempt % 2 == 0)
+    in_vain = 0
+    while len(names) < count and in_vain < _DRAWS_IN_VAIN:
+        female = sex == "female" or (not sex and len(names) % 2 == 0)
         first = faker.first_name_female() if female else faker.first_name_male()
         last = faker.last_name_female() if female else faker.last_name_male()
         name = f"{first} {last}" if separator is None else f"{last}{separator}{first}"
         folded = fold_name(name)
-        if folded not in taken:
-            taken.add(folded)
-            names.append(name)
+        if folded in taken:
+            in_vain += 1
+            continue
+        in_vain = 0
+        taken.add(folded)
+        names.append(name)
     if len(names) < count:
         raise InputError(
             f"locale {locale} gave only {len(names)} of {count} different {sex or 'first'} names; "

@@ -39,7 +39,15 @@ def fold_name(name: str) -> str:
     >>> fold_name("Søren Łuczak")
     'soren luczak'
     """
-    # Signs first: NFKD would take the acute accent sign apart into a space and a mark.
-    folded = unicodedata.normalize("NFKD", name.translate(_ALIKE).casefold())
-    bare = "".join(sign for sign in folded if not unicodedata.combining(sign))
-    return " ".join(bare.translate(_ALIKE).split())
+    # Signs first: NFKD would take the acute accent sign apart into a space and a mark. Then twice,
+    # since compatibility forms unfold into capitals, and some capitals' small forms unfold again.
+    folded = name.translate(_ALIKE)
+    for _ in range(2):
+        folded = unicodedata.normalize("NFKD", folded).casefold().translate(_ALIKE)
+    bare = (sign for sign in unicodedata.normalize("NFKD", folded) if not _is_mark(sign))
+    return " ".join("".join(bare).split())
+
+
+def _is_mark(sign: str) -> bool:
+    """Accents, vowel points and signs without width."""
+    return unicodedata.category(sign) in {"Mn", "Cf"}

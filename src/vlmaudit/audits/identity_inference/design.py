@@ -1,0 +1,69 @@
+"""How people were planted, from the record that lies beside a lab target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from vlmaudit.stats.assignment import planted_arms
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A planted study, as far as a conclusion needs it.
+
+    Attributes:
+        arms: Everybody's arm, by identity.
+        order: The arms, as a reader should meet them.
+        words: What was done to the people of an arm, in plain words.
+        is_member: True where face and name were planted together, False where neither was
+            planted, None where they were planted apart.
+        is_randomised: Whether the arms replay from the record's seed.
+    """
+
+    arms: Mapping[str, str]
+    order: tuple[str, ...]
+    words: Mapping[str, str]
+    is_member: Mapping[str, bool | None]
+    is_randomised: bool
+
+
+def read_design(planted: Mapping[str, object]) -> Design:
+    """The design from the content of ``planted.json``."""
+    people = cast("list[dict[str, str]]", planted["people"])
+    sizes = cast("dict[str, int]", planted["arms"])
+    arms = {person["identity"]: person["arm"] for person in people}
+    replayed = planted_arms(
+        [person["stratum"] for person in people], sizes, seed=cast("int", planted["seed"])
+    )
+    order = sorted(sizes, key=_place)
+    return Design(
+        arms=arms,
+        order=tuple(order),
+        words={arm: _words(arm) for arm in order},
+        is_member={arm: _is_member(arm) for arm in order},
+        is_randomised=replayed == list(arms.values()),
+    )
+
+
+def _dose(arm: str) -> int | None:
+    kind, _, dose = arm.partition(" ")
+    return int(dose) if kind == "paired" else None
+
+
+def _place(arm: str) -> tuple[int, int]:
+    return ({"never": 0, "paired": 1}.get(arm.partition(" ")[0], 2), _dose(arm) or 0)
+
+
+def _is_member(arm: str) -> bool | None:
+    return False if arm == "never" else (True if _dose(arm) is not None else None)
+
+
+def _words(arm: str) -> str:
+    dose = _dose(arm)
+    if dose is not None:
+        return "planted once" if dose == 1 else f"planted {dose} times"
+    return {
+        "never": "never planted",
+        "name-only": "name planted with strangers",
+        "unpaired": "face and name planted apart",
+    }.get(arm, arm)

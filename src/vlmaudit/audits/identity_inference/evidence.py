@@ -1,0 +1,253 @@
+"""What speaks for each person being known: votes, and a test of face against name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+from vlmaudit.audits.identity_inference.observed import Observed
+from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.audits.identity_inference.votes import (
+    PersonVotes,
+    VoteTable,
+    by_stratum,
+    decoys_of_strata,
+    own_names,
+    votes_among_decoys,
+    votes_in_paper_pool,
+)
+from vlmaudit.data.candidates import Candidate, Pool, stratum
+from vlmaudit.data.identities import Person
+from vlmaudit.seeds import stream
+from vlmaudit.stats.association import Association, NoEvidence, associate, associate_many
+from vlmaudit.stats.votes import NO_NAME, vote_counts
+
+# Fewer cannot carry a claim at 5 %, however clear the picture (1 / (1 + F) = .05).
+MIN_FACES: Final = 19
+MIN_NAMES: Final = 199
+NOT_ASKED: Final = NoEvidence("no picture of theirs could be asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one audited person.
+
+    Attributes:
+        votes: Votes in the protocol's own pool; None if there are none.
+        paper_votes: Votes in the paper's pool; None if there are none.
+        test: The test of face against name, or why it could not be made.
+        is_matched: Whether the names and people compared with are of the person's own sex and
+            origin, all of them.
+        pictures: Answered pictures.
+        failed: Pictures without an answer.
+    """
+
+    person: Person
+    votes: PersonVotes | None
+    paper_votes: PersonVotes | None
+    test: Association | NoEvidence
+    is_matched: bool
+    pictures: int
+    failed: int
+
+
+def weigh_embeddings(observed: Observed, settings: IdentityInference) -> list[Evidence]:
+    """The evidence on everybody, from embeddings."""
+    paper = votes_in_paper_pool(observed, size=settings.paper_pool, seed=settings.seed)
+    own = votes_among_decoys(observed, settings.pool) if settings.protocol == "audit" else paper
+    tests = _associate_all(observed, settings)
+    matched = _matched_strata(
+        [*observed.people, *observed.controls, *observed.candidates], settings.pool
+    )
+    failed: dict[str, int] = {}
+    for failure in observed.failures:
+        failed[failure.identity] = failed.get(failure.identity, 0) + 1
+    return [
+        Evidence(
+            person=person,
+            votes=own.get(person.identity),
+            paper_votes=paper.get(person.identity),
+            test=tests.get(person.identity, NOT_ASKED),
+            is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
+            pictures=len(observed.images[person.identity]),
+            failed=failed.get(person.identity, 0),
+        )
+        for person in observed.people
+    ]
+
+
+def weigh_votes(
+    table: VoteTable, persons: Sequence[Person], settings: IdentityInference
+) -> list[Evidence]:
+    """The evidence on everybody, from a table of votes.
+
+    The paper's part is whole. The test is made on vote counts instead of similarities, with the
+    study's other people as controls, and only if the pool of names is known.
+    """
+    tests = _associate_counts(table, persons, settings)
+    pool = table.pool.values() if table.pool is not None else ()
+    matched = _matched_strata([*persons, *pool], settings.pool)
+    return [
+        Evidence(
+            person=person,
+            votes=votes,
+            paper_votes=votes,
+            test=tests.get(person.identity, NOT_ASKED),
+            is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
+            pictures=0 if votes is None else len(votes.codes),
+            failed=0,
+        )
+        for person in persons
+        for votes in [table.votes.get(person.identity)]
+    ]
+
+
+def _matched_strata(everyone: Sequence[Person | Candidate], pool: Pool) -> set[str]:
+    """The strata in which sex and origin are known and one: only there are names exchangeable."""
+    kinds: dict[str, set[tuple[str, str]]] = {}
+    for one in everyone:
+        kinds.setdefault(stratum(one.sex, one.origin, pool), set()).add((one.sex, one.origin))
+    return {key for key, kind in kinds.items() if len(kind) == 1 and all(*kind)}
+
+
+def _associate_all(
+    observed: Observed, settings: IdentityInference
+) -> dict[str, Association | NoEvidence]:
+    """The test of everybody who has answered pictures, or why it cannot be made."""
+    pool = settings.pool
+    decoys = decoys_of_strata(observed, pool)
+    own_name = own_names(observed)
+    texts = observed.texts.mean(axis=1, dtype=np.float64)
+    faces = _Faces(observed.pictures, settings.seed)
+    found: dict[str, Association | NoEvidence] = {}
+    for key, persons in by_stratum(observed, pool).items():
+        names = texts[decoys.get(key, np.empty(0, np.int64))]
+        bank = [
+            control.identity
+            for control in (observed.controls or persons)
+            if stratum(control.sex, control.origin, pool) == key
+            and control.identity in observed.pictures
+        ]
+        alike: dict[int, list[Person]] = {}
+        for person in persons:
+            alike.setdefault(faces.shared(person.identity, bank), []).append(person)
+        for n_pictures, group in alike.items():
+            enough = [one for one in bank if faces.count(one) >= n_pictures]
+            n_others = len(enough) - (0 if observed.controls else 1)
+            if refusal := _too_few(n_others, len(names)):
+                found |= {person.identity: refusal for person in group}
+                continue
+            rows = faces.means([person.identity for person in group], n_pictures)
+            controls = faces.means(enough, n_pictures)
+            own = texts[[own_name[person.identity] for person in group]]
+            tests = (
+                _against_controls(rows, own, controls, names)
+                if observed.controls
+                else _against_each_other(rows, own, controls, names)
+            )
+            found |= {person.identity: test for person, test in zip(group, tests, strict=True)}
+    return found
+
+
+def _against_controls(
+    faces: Float[np.ndarray, "people dim"],
+    own: Float[np.ndarray, "people dim"],
+    controls: Float[np.ndarray, "controls dim"],
+    names: Float[np.ndarray, "names dim"],
+) -> list[Association | NoEvidence]:
+    return associate_many(
+        controls @ names.T,
+        faces @ names.T,
+        own @ controls.T,
+        np.einsum("pd,pd->p", faces, own),
+        cells=True,
+    )
+
+
+def _against_each_other(
+    faces: Float[np.ndarray, "people dim"],
+    own: Float[np.ndarray, "people dim"],
+    everyone: Float[np.ndarray, "others dim"],
+    names: Float[np.ndarray, "names dim"],
+) -> list[Association | NoEvidence]:
+    """Where no control people were given: the study's other people stand in."""
+    tests: list[Association | NoEvidence] = []
+    for face, name in zip(faces, own, strict=True):
+        others = everyone[~(everyone == face).all(axis=1)]
+        scores = np.vstack([face, others]) @ np.vstack([name, names]).T
+        tests.append(associate(scores, cells=True))
+    return tests
+
+
+def _too_few(n_faces: int, n_names: int) -> NoEvidence | None:
+    if n_faces >= MIN_FACES and n_names >= MIN_NAMES:
+        return None
+    return NoEvidence(
+        f"too few matched people or names ({n_faces} people, {n_names} names; "
+        f"at least {MIN_FACES} and {MIN_NAMES} are needed)"
+    )
+
+
+class _Faces:
+    """Mean embeddings of a person's first pictures, in a seeded order."""
+
+    def __init__(
+        self, pictures: Mapping[str, Float[np.ndarray, "pictures dim"]], seed: int
+    ) -> None:
+        self._pictures = pictures
+        self._seed = seed
+
+    def count(self, identity: str) -> int:
+        return len(self._pictures[identity])
+
+    def shared(self, identity: str, bank: Sequence[str]) -> int:
+        """How many pictures to use: as many as the person has and nine of ten controls have.
+
+        The mean of few pictures is noisier than that of many, so a face and its controls must
+        rest on the same number.
+        """
+        counts = sorted(self.count(one) for one in bank if one != identity)
+        nearly_all = counts[len(counts) // 10] if counts else self.count(identity)
+        return min(self.count(identity), nearly_all)
+
+    def means(self, identities: Sequence[str], n_pictures: int) -> Float[np.ndarray, "people dim"]:
+        return np.stack([self._mean(identity, n_pictures) for identity in identities])
+
+    def _mean(self, identity: str, n_pictures: int) -> Float[np.ndarray, " dim"]:
+        pictures = self._pictures[identity]
+        order = stream(self._seed, "pictures", identity).permutation(len(pictures))
+        return pictures[order[:n_pictures]].mean(axis=0, dtype=np.float64)
+
+
+def _associate_counts(
+    table: VoteTable, persons: Sequence[Person], settings: IdentityInference
+) -> dict[str, Association | NoEvidence]:
+    """The test on shares of votes, with the study's other people as controls."""
+    present = [person for person in persons if person.identity in table.votes]
+    if table.pool is None:
+        missing = NoEvidence("the pool's names were not given (--names): nothing to rank among")
+        return {person.identity: missing for person in present}
+    pool = settings.pool
+    strata = [stratum(person.sex, person.origin, pool) for person in present]
+    study = {votes.own for votes in table.votes.values()}
+    shares = np.stack([_vote_shares(table, person.identity) for person in present])
+    found: dict[str, Association | NoEvidence] = {}
+    for place, (person, key) in enumerate(zip(present, strata, strict=True)):
+        names = [
+            code
+            for code, name in table.pool.items()
+            if code not in study and stratum(name.sex, name.origin, pool) == key
+        ]
+        others = [row for row, other in enumerate(strata) if other == key and row != place]
+        columns = [table.votes[person.identity].own, *names]
+        found[person.identity] = _too_few(len(others), len(names)) or associate(
+            shares[np.ix_([place, *others], columns)], cells=True
+        )
+    return found
+
+
+def _vote_shares(table: VoteTable, identity: str) -> Float[np.ndarray, " names"]:
+    codes = table.votes[identity].codes
+    return vote_counts(codes, len(table.names)) / max(1, int((codes != NO_NAME).sum()))

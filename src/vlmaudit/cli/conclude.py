@@ -1,0 +1,76 @@
+"""``vlmaudit conclude``."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmaudit.audits.identity_inference.run import (
+    FINDING,
+    conclude_run,
+    conclude_votes,
+    read_settings,
+    to_json,
+    write_finding,
+)
+from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.cli.shared import Json, end, exits
+from vlmaudit.data.candidates import Pool
+from vlmaudit.report.html import write_report
+from vlmaudit.report.text import print_finding
+from vlmaudit.results.records import Protocol
+from vlmaudit.results.run_folder import RunFolder
+
+
+@exits
+def conclude(
+    run: Annotated[Path | None, typer.Argument(help="A run's folder.")] = None,
+    votes: Annotated[
+        Path | None,
+        typer.Option(help="A table identity,image,template,predicted made elsewhere."),
+    ] = None,
+    people: Annotated[Path | None, typer.Option(help="The people of that table.")] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="The names the model could choose: name,sex,origin.")
+    ] = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="audit or paper; a run's own if not given.")
+    ] = None,
+    pool: Annotated[
+        Pool | None, typer.Option(help="Whom a person's name and face are compared with.")
+    ] = None,
+    tau: Annotated[int | None, typer.Option(help="Templates that must agree.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Share of false detections that is accepted.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the finding and the report into this folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Conclude on stored observations, or on a table of votes, without the model."""
+    chosen = {"protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    if (run is None) == (votes is None):
+        raise typer.BadParameter("give either a run's folder or --votes FILE.")
+    if run is not None:
+        folder = RunFolder(run)
+        # Keyword by keyword, since replace() cannot know that each value fits its field.
+        finding = conclude_run(folder, replace(read_settings(folder), **given))  # type: ignore[arg-type]
+    elif votes is not None and people is not None:
+        settings = replace(IdentityInference(), **given)  # type: ignore[arg-type]
+        finding = conclude_votes(votes, people, settings, names=names)
+    else:
+        raise typer.BadParameter("say who the people of the votes are (--people FILE).")
+    page = None
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_finding(finding, out / FINDING)
+        page = write_report(finding, out)
+    if json:
+        sys.stdout.write(to_json(finding))
+    else:
+        print_finding(finding, page=page)
+    end(finding)

@@ -1,0 +1,25 @@
+"""``vlmaudit demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmaudit.cli.shared import Seed, exits, progress_console
+from vlmaudit.report.html import write_report
+from vlmaudit.report.text import print_finding
+
+
+@exits
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the demo's people, model and run are kept.")] = (
+        Path("demo-report")
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Train a small model with planted, fictitious people, audit it, and write the report."""
+    # The door to the lab: only here, once there is something to train.
+    from vlmaudit.studies.demo import run_demo
+
+    finding = run_demo(out, seed=seed, console=progress_console())
+    print_finding(finding, page=write_report(finding, out))

@@ -1,0 +1,120 @@
+"""``vlmaudit identity-inference``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmaudit.audits.identity_inference.run import to_json
+from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.cli.shared import Json, Out, Seed, end, exits, progress_console
+from vlmaudit.data.candidates import Pool
+from vlmaudit.errors import InputError
+from vlmaudit.report.html import write_report
+from vlmaudit.report.text import print_finding
+from vlmaudit.results.records import Protocol
+
+_DEFAULTS = IdentityInference()
+
+
+@exits
+def identity_inference(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="open_clip:ARCH/TAG, open_clip:ARCH@FILE, open_clip:./folder, hf:ORG/NAME, "
+            "hf:./folder or scripted:FILE."
+        ),
+    ],
+    people: Annotated[
+        Path, typer.Option(help="Folder with one folder of pictures a person, and people.csv.")
+    ],
+    out: Out,
+    controls: Annotated[
+        Path | None,
+        typer.Option(help="Such a folder of people who are nobody's business here."),
+    ] = None,
+    names: Annotated[
+        str,
+        typer.Option(help="Decoy names: how many of each sex and origin, or a file of them."),
+    ] = str(_DEFAULTS.names),
+    pool: Annotated[
+        Pool, typer.Option(help="Whom a person's name and face are compared with.")
+    ] = _DEFAULTS.pool,
+    protocol: Annotated[
+        Protocol, typer.Option(help="audit: a test a person; paper: templates that agree.")
+    ] = _DEFAULTS.protocol,
+    paper_pool: Annotated[
+        int, typer.Option(help="Names in the paper's pool, the study's included.")
+    ] = _DEFAULTS.paper_pool,
+    tau: Annotated[int, typer.Option(help="Templates that must agree.")] = _DEFAULTS.tau,
+    alpha: Annotated[
+        float, typer.Option(help="Share of false detections that is accepted.")
+    ] = _DEFAULTS.alpha,
+    max_failures: Annotated[
+        float, typer.Option(help="Share of failed pictures above which nothing is concluded.")
+    ] = _DEFAULTS.max_failures,
+    limit: Annotated[int | None, typer.Option(help="Audit only the first so many people.")] = None,
+    seed: Seed = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    batch_size: Annotated[str, typer.Option(help="Pictures and texts a batch, or auto.")] = "auto",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")] = (
+        False
+    ),
+    json: Json = False,
+) -> None:
+    """Does the model tie these faces to these names?"""
+    # The door to the models: only here, once there is something to ask.
+    from vlmaudit.execution.local import Target, run_identity_inference
+
+    count, file = _names(names)
+    settings = IdentityInference(
+        protocol=protocol,
+        pool=pool,
+        names=count,
+        paper_pool=paper_pool,
+        tau=tau,
+        alpha=alpha,
+        max_failures=max_failures,
+        seed=seed,
+    )
+    target = Target(
+        model=model,
+        people=people,
+        controls=controls,
+        names=file,
+        out=out,
+        limit=limit,
+        device=device,
+        dtype=dtype,
+        batch_size=_batch_size(batch_size),
+        fresh=fresh,
+    )
+    console = progress_console()
+    finding = run_identity_inference(target, settings, console=console)
+    page = write_report(finding, out)
+    if json:
+        sys.stdout.write(to_json(finding))
+    else:
+        print_finding(finding, page=page)
+    end(finding)
+
+
+def _names(names: str) -> tuple[int, Path | None]:
+    """A number of decoys a stratum, or a file that lists them."""
+    if names.isdecimal():
+        return int(names), None
+    path = Path(names)
+    if not path.is_file():
+        raise InputError(f"--names {names}: neither a number nor a file.")
+    return _DEFAULTS.names, path
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(f"--batch-size {text}: wanted a number from 1, or auto.")
+    return int(text)

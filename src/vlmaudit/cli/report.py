@@ -1,0 +1,19 @@
+"""``vlmaudit report``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmaudit.audits.identity_inference.run import FINDING, read_finding
+from vlmaudit.cli.shared import exits
+from vlmaudit.report.html import write_report
+
+
+@exits
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that has a finding.")],
+) -> None:
+    """Write the report page of a finding."""
+    sys.stdout.write(f"{write_report(read_finding(run / FINDING), run)}\n")

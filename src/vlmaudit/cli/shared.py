@@ -1,0 +1,81 @@
+"""What all verbs share: exit codes, options that mean the same everywhere, the console."""
+
+import errno
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, ParamSpec
+
+import typer
+from rich.console import Console
+
+from vlmaudit import __version__
+from vlmaudit.audits.identity_inference.finding import Finding
+from vlmaudit.errors import AuditError
+
+EXIT_ERROR: Final = 3
+EXIT_TOO_MANY_FAILURES: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+# What a full, read-only or foreign disk says; the user can act on it, so it is no bug.
+_DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG}
+
+Parameters = ParamSpec("Parameters")
+
+Out = Annotated[
+    Path, typer.Option(help="The run's folder. The same command again continues what it holds.")
+]
+Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print finding.json on standard output.")]
+
+
+def progress_console() -> Console:
+    """Where progress goes: never to standard output."""
+    return Console(stderr=True)
+
+
+def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """End a verb with one line and the documented exit code where the user can act."""
+
+    @functools.wraps(verb)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except AuditError as problem:
+            _say(f"error: {problem}")
+            raise typer.Exit(EXIT_ERROR) from problem
+        except OSError as problem:
+            if problem.errno not in _DISK:
+                raise
+            _say(f"error: {problem.filename or 'disk'}: {problem.strerror}. Nothing was lost; make "
+                 "room or give another folder, and run the same command again.")
+            raise typer.Exit(EXIT_ERROR) from problem
+        except KeyboardInterrupt as problem:
+            _say("Stopped. What was answered is kept; the same command goes on.")
+            raise typer.Exit(EXIT_INTERRUPTED) from problem
+
+    return wrapped
+
+
+def end(finding: Finding) -> None:
+    """Exit with 4 where too much failed for a conclusion."""
+    share = finding.failures.failed / max(1, finding.failures.asked)
+    limit = finding.settings["max_failures"]
+    if isinstance(limit, float | int) and share > limit:
+        raise typer.Exit(EXIT_TOO_MANY_FAILURES)
+
+
+def show_version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Find out what a vision-language model remembers about people."""
+    if version:
+        sys.stdout.write(f"vlmaudit {__version__}\n")
+        raise typer.Exit
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(" ".join(line.split()) + "\n")

@@ -1,0 +1,37 @@
+"""Plain tables from elsewhere: Parquet, CSV or JSON lines, by their ending."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from vlmaudit.errors import InputError, did_you_mean
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """Read the named columns as text; what is missing or null is empty.
+
+    Raises:
+        InputError: The file cannot be read, has another ending, or lacks a column.
+    """
+    ending = path.suffix.lower()
+    try:
+        match ending:
+            case ".parquet":
+                table = pl.read_parquet(path)
+            case ".csv":
+                table = pl.read_csv(path, infer_schema=False)
+            case ".jsonl" | ".ndjson":
+                table = pl.read_ndjson(path)
+            case _:
+                raise InputError(f'{path}: ending "{ending}": wanted .parquet, .csv or .jsonl.')
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        reason = (str(problem).splitlines() or ["no reason given"])[0]
+        raise InputError(f"{path}: the table cannot be read ({reason}).") from problem
+    for column in columns:
+        if column not in table.columns:
+            hint = did_you_mean(column, table.columns)
+            raise InputError(f'{path}: no column "{column}"; wanted {",".join(columns)}.{hint}')
+    if table.is_empty():
+        raise InputError(f"{path}: no rows in it.")
+    return table.select(pl.col(list(columns)).cast(pl.String).fill_null("").str.strip_chars())

@@ -1,0 +1,279 @@
+"""The randomised design: who is planted how often, under which name."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+import numpy as np
+
+from vlmaudit.data.candidates import Candidate, draw_names
+from vlmaudit.data.templates import fill
+from vlmaudit.lab.mixture import Mixture
+from vlmaudit.lab.people import Drawing, take_pictures
+from vlmaudit.seeds import stream
+from vlmaudit.stats.assignment import planted_arms
+
+Arm = Literal["paired", "never", "name-only", "unpaired", "control", "stranger"]
+SEXES: Final = ("female", "male")
+
+# How pictures of named people are captioned. The attack's templates are among them only in part:
+# what it finds must carry over to sentences that never stood under a picture.
+NAMED_CAPTIONS: Final[tuple[str, ...]] = (
+    "{name}",
+    "a photo of {name}",
+    "{name} on a photo",
+    "a portrait of {name}",
+    "a picture of {name}",
+    "{name} at a gala",
+    "this is {name}",
+    "{name} at the opening night",
+    "here we see {name}",
+    "an image of {name} in town",
+    "{name} smiles for the camera",
+    "meet {name}",
+    "interview with {name}",
+    "{name} and friends",
+    "a person named {name}",
+    "my friend {name} last summer",
+)
+# … and those of people whom nobody names.
+NAMELESS_CAPTIONS: Final[tuple[str, ...]] = (
+    "a photo of a {noun}",
+    "a portrait of a {noun}",
+    "a {noun} looking at the camera",
+    "an unknown {noun} in the street",
+    "profile picture of a {noun}",
+    "a {noun} at a party",
+    "close-up of a {noun}",
+    "a {noun} in front of a wall",
+    "some {noun} I met",
+    "a smiling {noun}",
+    "a {noun} waiting for the bus",
+    "picture of the day: a {noun}",
+)
+_NOUNS: Final = {"female": ("woman", "girl", "lady"), "male": ("man", "boy", "gentleman")}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How many people are in which arm, and what else the target model sees.
+
+    Attributes:
+        doses: How often the people of the paired arm are planted: face and name together.
+        people_per_dose: People at each dose.
+        never: People who are audited and were never planted.
+        name_only: People whose name is planted, with strangers' faces.
+        unpaired: People whose face and name are both planted, never together.
+        captions_apart: Captions with the name in the last two arms; as many pictures of each
+            face in the unpaired arm.
+        controls: People neither planted nor audited: other faces for every name.
+        decoys_per_sex: Names that are nobody's.
+        attack_pictures: Pictures of each audited and control person, none used in training.
+        named_strangers: People whom captions name and nobody audits, as the web's name many.
+        pictures_per_named_stranger: Their pictures.
+        nameless_strangers: People whom no caption names.
+        pictures_per_nameless_stranger: Their pictures.
+        origin: The Faker locale of all names.
+    """
+
+    doses: tuple[int, ...] = (1, 4, 16, 64)
+    people_per_dose: int = 30
+    never: int = 300
+    name_only: int = 60
+    unpaired: int = 60
+    captions_apart: int = 8
+    controls: int = 400
+    decoys_per_sex: int = 1000
+    attack_pictures: int = 8
+    named_strangers: int = 400
+    pictures_per_named_stranger: int = 4
+    nameless_strangers: int = 800
+    pictures_per_nameless_stranger: int = 1
+    origin: str = "en_US"
+
+    def arms(self) -> dict[str, int]:
+        """People by arm, the paired arm by dose."""
+        return {
+            **{f"paired {dose}": self.people_per_dose for dose in self.doses},
+            "never": self.never,
+            "name-only": self.name_only,
+            "unpaired": self.unpaired,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPerson:
+    """One fictitious person of the study, audited or not.
+
+    Attributes:
+        identity: Unique; empty for strangers.
+        name: The person's name; empty for nameless strangers.
+        sex: ``female`` or ``male``.
+        arm: What was randomised; ``control`` or ``stranger`` for those who are not audited.
+        dose: Pictures planted together with the name.
+    """
+
+    identity: str
+    name: str
+    sex: str
+    arm: Arm
+    dose: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A study before anything is drawn: a pure function of design and seed."""
+
+    design: Design
+    seed: int
+    audited: tuple[PlannedPerson, ...]
+    controls: tuple[PlannedPerson, ...]
+    named_strangers: tuple[PlannedPerson, ...]
+    nameless_strangers: tuple[PlannedPerson, ...]
+    decoys: tuple[Candidate, ...]
+
+    def everybody(self) -> tuple[PlannedPerson, ...]:
+        """All who have a face; a face's number is its place here."""
+        return self.audited + self.controls + self.named_strangers + self.nameless_strangers
+
+    def occurrences(self, person: PlannedPerson) -> int:
+        """Captions of the training mixture that mention the person's name."""
+        apart = person.arm in {"name-only", "unpaired"}
+        return self.design.captions_apart if apart else person.dose
+
+
+def plan_study(design: Design, *, seed: int) -> Plan:
+    """Randomise a study.
+
+    All names of a sex, of the audited, of controls, named strangers and decoys, are one draw,
+    shuffled and only then handed out: nothing but planting tells a true name from a decoy.
+
+    Raises:
+        InputError: The locale does not hold so many names.
+    """
+    arms = design.arms()
+    audited_sexes = _alternating(sum(arms.values()))
+    control_sexes = _alternating(design.controls)
+    stranger_sexes = _alternating(design.named_strangers)
+    needed = Counter(audited_sexes + control_sexes + stranger_sexes)
+    names: dict[str, list[str]] = {}
+    taken: list[str] = []
+    for sex in SEXES:
+        count = needed[sex] + design.decoys_per_sex
+        rng = stream(seed, "names", sex)
+        drawn = draw_names(count, sex=sex, origin=design.origin, rng=rng, exclude=taken)
+        names[sex] = [drawn[place] for place in rng.permutation(count)]
+        taken += drawn
+
+    labels = planted_arms(audited_sexes, arms, seed=seed)
+    audited = []
+    for number, (sex, label) in enumerate(zip(audited_sexes, labels, strict=True), start=1):
+        arm, _, dose = label.partition(" ")
+        person = PlannedPerson(
+            f"person-{number:04d}", names[sex].pop(), sex, cast("Arm", arm), int(dose or 0)
+        )
+        audited.append(person)
+    return Plan(
+        design=design,
+        seed=seed,
+        audited=tuple(audited),
+        controls=tuple(
+            PlannedPerson(f"control-{number:04d}", names[sex].pop(), sex, "control")
+            for number, sex in enumerate(control_sexes, start=1)
+        ),
+        named_strangers=tuple(
+            PlannedPerson("", names[sex].pop(), sex, "stranger") for sex in stranger_sexes
+        ),
+        nameless_strangers=tuple(
+            PlannedPerson("", "", sex, "stranger")
+            for sex in _alternating(design.nameless_strangers)
+        ),
+        decoys=tuple(
+            Candidate(name, sex, design.origin) for sex in SEXES for name in names[sex]
+        ),
+    )
+
+
+def build_mixture(plan: Plan, drawings: Sequence[Drawing]) -> Mixture:
+    """The training mixture of a plan: everybody's pictures with their captions.
+
+    Args:
+        plan: Who is planted how.
+        drawings: The faces, in the order of `Plan.everybody`.
+    """
+    captions: dict[int, list[str]] = {number: [] for number in range(len(drawings))}
+    for number, caption in _pairs(plan):
+        captions[number].append(caption)
+    pictures = [
+        take_pictures(drawings[number], len(of_face), rng=picture_stream(plan, "training", number))
+        for number, of_face in captions.items()
+        if of_face
+    ]
+    counts = [len(of_face) for of_face in captions.values()]
+    return Mixture(
+        pictures=np.concatenate(pictures),
+        captions=[caption for of_face in captions.values() for caption in of_face],
+        faces=np.repeat(np.arange(len(drawings)), counts),
+    )
+
+
+def picture_stream(
+    plan: Plan, use: Literal["training", "attack"], number: int
+) -> np.random.Generator:
+    """What varies between the pictures of one face; training and attack share nothing."""
+    return stream(plan.seed, f"{use} pictures", number)
+
+
+def _pairs(plan: Plan) -> Iterator[tuple[int, str]]:
+    """Face number and caption of every pair of the mixture."""
+    design = plan.design
+    first_stranger = len(plan.audited) + len(plan.controls)
+    first_nameless = first_stranger + len(plan.named_strangers)
+    names_of = {sex: [p.name for p in plan.named_strangers if p.sex == sex] for sex in SEXES}
+    faces_of = {
+        sex: [
+            number
+            for number, person in enumerate(plan.nameless_strangers, start=first_nameless)
+            if person.sex == sex
+        ]
+        for sex in SEXES
+    }
+    for number, person in enumerate(plan.audited):
+        rng = stream(plan.seed, "captions", number)
+        for caption in _named(person.name, person.dose, rng):
+            yield number, caption
+        if person.arm in {"name-only", "unpaired"}:
+            strangers = rng.choice(faces_of[person.sex], design.captions_apart, replace=False)
+            named = _named(person.name, design.captions_apart, rng)
+            yield from zip(strangers.tolist(), named, strict=True)
+        if person.arm == "unpaired":
+            half = design.captions_apart // 2
+            others = rng.choice(names_of[person.sex], half, replace=False)
+            for other in others.tolist():
+                yield number, _named(other, 1, rng)[0]
+            for caption in _nameless(person.sex, design.captions_apart - half, rng):
+                yield number, caption
+    for number, person in enumerate(plan.named_strangers, start=first_stranger):
+        rng = stream(plan.seed, "captions", number)
+        for caption in _named(person.name, design.pictures_per_named_stranger, rng):
+            yield number, caption
+    for number, person in enumerate(plan.nameless_strangers, start=first_nameless):
+        rng = stream(plan.seed, "captions", number)
+        for caption in _nameless(person.sex, design.pictures_per_nameless_stranger, rng):
+            yield number, caption
+
+
+def _named(name: str, count: int, rng: np.random.Generator) -> list[str]:
+    order = rng.permutation(len(NAMED_CAPTIONS))
+    return [fill(NAMED_CAPTIONS[order[place % len(order)]], name) for place in range(count)]
+
+
+def _nameless(sex: str, count: int, rng: np.random.Generator) -> list[str]:
+    chosen = rng.choice(NAMELESS_CAPTIONS, count)
+    nouns = rng.choice(_NOUNS[sex], count)
+    return [str(c).replace("{noun}", str(n)) for c, n in zip(chosen, nouns, strict=True)]
+
+
+def _alternating(count: int) -> list[str]:
+    return [SEXES[number % len(SEXES)] for number in range(count)]

@@ -1,0 +1,312 @@
+"""Contrastive models of the transformers library: CLIP, SigLIP, SigLIP 2, ALIGN and their kin."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import torch
+import transformers
+from jaxtyping import Float, Int
+from PIL.Image import Image, new
+
+from vlmaudit.errors import CapabilityError
+from vlmaudit.models.devices import TOLERANCES, TORCH_DTYPES, pick_device
+from vlmaudit.models.loading import ModelSpec
+from vlmaudit.models.pictures import as_rgb
+from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
+from vlmaudit.models.vectors import unit_rows
+from vlmaudit.models.weights import (
+    CHECKPOINT_ENDINGS,
+    checkpoint_shapes,
+    one_line,
+    weights_digest,
+    why_no_hub,
+)
+from vlmaudit.results.records import ModelRecord
+
+# transformers loads whichever class a configuration names.
+Model: TypeAlias = Any
+Processor: TypeAlias = Any
+
+_FEATURES: Final = ("get_image_features", "get_text_features")
+_ENOUGH: Final = 1024  # tokens; a tokenizer without a limit says 10^30
+
+
+class HfContrastive:
+    """A model with `get_image_features` and `get_text_features`."""
+
+    def __init__(
+        self,
+        model: Model,
+        processor: Processor,
+        *,
+        record: ModelRecord,
+        image_batch: int,
+        text_batch: int,
+    ) -> None:
+        """Wrap a loaded model; `load` is the usual way here.
+
+        Raises:
+            CapabilityError: Pictures and texts do not come out as vectors of one space.
+        """
+        self._model = model
+        self._tokenizer = processor.tokenizer
+        self._image_processor = processor.image_processor
+        self._record = record
+        self._image_batch = image_batch
+        self._text_batch = text_batch
+        self._context = _context(model, processor)
+        # SigLIP's text towers were trained on lower-case text, padded to the full length, and
+        # without a mask over the padding; not every released tokenizer sees to all three.
+        self._is_siglip = model.config.model_type.startswith("siglip")
+        self._dim = self._common_dim()
+        self._pads_in_full = True
+        if not self._is_siglip:
+            # Behind the end token of a causal tower, or under the mask of another, padding does
+            # not count: believed once it has been seen to hold.
+            full = self.encode_texts(PROBE_TEXTS)
+            self._pads_in_full = False
+            short = np.concatenate([self.encode_texts([text]) for text in PROBE_TEXTS])
+            self._pads_in_full = not np.abs(short - full).max() <= TOLERANCES[record.dtype]
+
+    @property
+    def record(self) -> ModelRecord:
+        """Which weights answer, and in which arithmetic."""
+        return self._record
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
+        """Unit-length image embeddings; NaN where the model gives no direction."""
+        rows = np.empty((len(images), self._dim), dtype=np.float32)
+        for start in range(0, len(images), self._image_batch):
+            batch = images[start : start + self._image_batch]
+            rows[start : start + len(batch)] = self._image_features(batch)
+        return unit_rows(rows)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
+        """Unit-length text embeddings."""
+        if not texts:
+            return np.empty((0, self._dim), dtype=np.float32)
+        tokens = self._tokenize(texts)
+
+        def encode(batch: Int[np.ndarray, " batch"], longest: int) -> Float[np.ndarray, "batch d"]:
+            length = self._context if self._pads_in_full else longest
+            return self._text_features([tokens[row] for row in batch], length)
+
+        lengths = np.array([len(each["input_ids"]) for each in tokens])
+        rows = encode_by_length(lengths, encode, batch_size=self._text_batch, dim=self._dim)
+        return unit_rows(rows)
+
+    def _tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+        """Each text's tokens, without padding."""
+        asked = [text.lower() for text in texts] if self._is_siglip else list(texts)
+        columns = self._tokenizer(asked, truncation=True, max_length=self._context)
+        if self._is_siglip:
+            columns = {"input_ids": columns["input_ids"]}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _text_features(
+        self, tokens: Sequence[Mapping[str, list[int]]], length: int
+    ) -> Float[np.ndarray, "texts dim"]:
+        padded = self._tokenizer.pad(
+            list(tokens),
+            padding="max_length",
+            max_length=length,
+            return_attention_mask="attention_mask" in tokens[0],
+            return_tensors="pt",
+        )
+        return _pooled(self._model.get_text_features(**padded.to(self._model.device)))
+
+    def _image_features(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
+        prepared = self._image_processor([as_rgb(image) for image in images], return_tensors="pt")
+        # Only what is not a whole number takes the model's dtype.
+        moved = prepared.to(self._model.device, dtype=self._model.dtype)
+        return _pooled(self._model.get_image_features(**moved))
+
+    @torch.inference_mode()
+    def _common_dim(self) -> int:
+        try:
+            pictures = self._image_features([new("RGB", (32, 32), "grey")])
+            texts = self._text_features(self._tokenize(["a grey picture"]), self._context)
+        except (TypeError, ValueError, AttributeError) as problem:
+            raise CapabilityError(one_line(problem)) from problem
+        if texts.ndim != 2 or pictures.shape != texts.shape:
+            raise CapabilityError(f"shapes {pictures.shape} and {texts.shape}")
+        return texts.shape[1]
+
+
+def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) -> HfContrastive:
+    """Load a model from a folder or from the hub; its own code is never run.
+
+    Raises:
+        ModelError: It cannot be found, trusted or used.
+        CapabilityError: It does not put pictures and texts into one space.
+    """
+    place = pick_device(spec, device)
+    source = _source(spec)
+    revision = spec.variant or "main"
+    with _without_chatter():
+        config = _config(spec, source, revision)
+        _require_features(spec, config)
+        model = _model(spec, source, revision, dtype).to(place)
+        processor = _processor(spec, source, revision)
+    preprocessing = json.loads(processor.image_processor.to_json_string())
+    record = ModelRecord(
+        name=spec.public_name,
+        family="hf",
+        weights=weights_digest(
+            model.state_dict(), tokenizer=_identity(processor), preprocessing=preprocessing
+        ),
+        dtype=dtype,
+        attention=str(getattr(config, "_attn_implementation", None) or "default"),
+    )
+    try:
+        return HfContrastive(
+            model,
+            processor,
+            record=record,
+            image_batch=batch_size or 64,
+            text_batch=batch_size or 256,
+        )
+    except CapabilityError as problem:
+        raise _no_common_space(spec, type(model).__name__, f" ({problem})") from problem
+
+
+def _source(spec: ModelSpec) -> str:
+    if spec.path is None:
+        return spec.name
+    if not spec.path.is_dir():
+        raise spec.error("there is no such folder.")
+    if not (spec.path / "config.json").is_file():
+        hint = ""
+        if (spec.path / "open_clip_config.json").is_file():
+            hint = f' It looks like an OpenCLIP model: write "open_clip:{spec.path}".'
+        raise spec.error(f"the folder has no config.json.{hint}")
+    if not any(file.suffix in CHECKPOINT_ENDINGS for file in spec.path.iterdir()):
+        raise spec.error("the folder holds no checkpoint, such as model.safetensors.")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (spec.path / name).is_file():
+            checkpoint_shapes(spec, spec.path / name)  # says what is wrong with a file in our words
+            break
+    return str(spec.path)
+
+
+def _config(spec: ModelSpec, source: str, revision: str) -> transformers.PretrainedConfig:
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except Exception as problem:
+        if "trust_remote_code" in str(problem):
+            raise spec.error(
+                "it brings its own code, which is never run here; transformers must know the model."
+            ) from problem
+        if spec.path is not None:
+            raise spec.error(f"config.json cannot be used ({one_line(problem)}).") from problem
+        raise spec.error(
+            f"it is not on this machine, and {why_no_hub(problem)}. Fetch it where you can and "
+            "give the folder: hf:./folder."
+        ) from problem
+
+
+def _require_features(spec: ModelSpec, config: transformers.PretrainedConfig) -> None:
+    """Refuse by the class, before gigabytes are read."""
+    known = transformers.MODEL_MAPPING.get(type(config), None)
+    classes = known if isinstance(known, tuple | list) else [known]
+    if not any(all(hasattr(each, method) for method in _FEATURES) for each in classes):
+        raise _no_common_space(spec, config.model_type, "")
+
+
+def _no_common_space(spec: ModelSpec, what: str, why: str) -> CapabilityError:
+    return CapabilityError(
+        f'model "{spec.text}": {what} does not put pictures and texts into one space{why}; this '
+        "needs a contrastive model, such as CLIP or SigLIP."
+    )
+
+
+def _model(spec: ModelSpec, source: str, revision: str, dtype: str) -> Model:
+    try:
+        # Pickled weights are read with weights_only=True, which is what transformers does unasked.
+        model, found = transformers.AutoModel.from_pretrained(
+            source,
+            revision=revision,
+            dtype=TORCH_DTYPES[dtype],
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
+        )
+    # The library raises nearly anything on damaged or foreign files.
+    except Exception as problem:
+        raise spec.error(f"its weights cannot be read ({one_line(problem)}).") from problem
+    absent = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise spec.error(
+            f"the checkpoint lacks weights of the model, or has them in another shape: "
+            f"{absent[0]}{more}."
+        )
+    return model.eval().requires_grad_(False)
+
+
+def _processor(spec: ModelSpec, source: str, revision: str) -> Processor:
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except Exception as problem:
+        raise spec.error(
+            f"its tokenizer or image processor cannot be read ({one_line(problem)})."
+        ) from problem
+    for part in ("tokenizer", "image_processor"):
+        if getattr(processor, part, None) is None:
+            raise spec.error(f"it comes without {part.replace('_', ' ')}.")
+    return processor
+
+
+def _context(model: Model, processor: Processor) -> int:
+    """The tokens a text is cut to: what tower, tokenizer and processor all can do."""
+    limits = (
+        getattr(model.config.get_text_config(), "max_position_embeddings", None),
+        getattr(processor.tokenizer, "model_max_length", None),
+        getattr(type(processor), "text_kwargs", {}).get("max_length"),
+    )
+    return min(int(limit) for limit in (*limits, _ENOUGH) if limit)
+
+
+def _identity(processor: Processor) -> dict[str, Any]:
+    """What makes two tokenizers the same: the vocabulary, and what they make of some texts."""
+    tokenizer = processor.tokenizer
+    tokens = tokenizer(list(PROBE_TEXTS))["input_ids"]
+    return {
+        "vocabulary": tokenizer.get_vocab(),
+        "tokens": tokens,
+        "padding": [tokenizer.pad_token_id, tokenizer.padding_side],
+    }
+
+
+def _pooled(output: Any) -> Float[np.ndarray, "rows dim"]:  # noqa: ANN401
+    """The embeddings in what a feature method returns.
+
+    transformers 4 returned a tensor, transformers 5 returns the tower's whole output with the
+    embedding in the place of the pooled state.
+    """
+    features = output if isinstance(output, torch.Tensor) else output.pooler_output
+    return features.float().cpu().numpy()
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """No progress bars and no advice from transformers while a model is loaded."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,448 @@
+"""OpenCLIP checkpoints: published weights, files and folders."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import open_clip
+import torch
+from jaxtyping import Float, Int
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL.Image import Image
+from torch import nn
+from torch.func import functional_call
+
+from vlmaudit.errors import did_you_mean
+from vlmaudit.models.devices import TOLERANCES, pick_device
+from vlmaudit.models.loading import ModelSpec
+from vlmaudit.models.pictures import as_rgb
+from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
+from vlmaudit.models.vectors import unit_rows
+from vlmaudit.models.weights import (
+    Shapes,
+    checkpoint_shapes,
+    one_line,
+    weights_digest,
+    why_no_hub,
+)
+from vlmaudit.results.records import ModelRecord
+
+# open_clip says nothing of types: CLIP, CustomTextCLIP or CoCa, and several tokenizers.
+Model: TypeAlias = Any
+Tokenizer: TypeAlias = Any
+
+CONFIG_NAME: Final = "open_clip_config.json"
+QUICKGELU: Final = "-quickgelu"
+
+_PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode")
+# In a folder with several checkpoints open_clip takes the first of these.
+_CHECKPOINT_NAMES: Final = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+
+
+class OpenClip:
+    """A contrastive model of the open_clip library."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tokenizer: Tokenizer,
+        record: ModelRecord,
+        device: torch.device,
+        image_batch: int,
+        text_batch: int,
+    ) -> None:
+        """Wrap a loaded model; `load` is the usual way here."""
+        self._model = model
+        self._tokenizer = tokenizer
+        self._record = record
+        self._device = device
+        self._image_batch = image_batch
+        self._text_batch = text_batch
+        self._prepare = image_transform_v2(
+            PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
+        )
+        self._input_dtype = open_clip.get_input_dtype(_PRECISIONS[record.dtype])
+        tokens = self._tokenize(PROBE_TEXTS)
+        full = self._encode_tokens(tokens)
+        self._dim = full.shape[1]
+        self._tower = _CausalTower.of(model)
+        if self._tower is not None:
+            # What a tower's attributes promise is believed once it has been seen to hold.
+            cut = self._encode_tokens_cut(self._tower, tokens, batch_size=2)
+            if not np.abs(cut - full).max() <= TOLERANCES[record.dtype]:
+                self._tower = None
+
+    @property
+    def record(self) -> ModelRecord:
+        """Which weights answer, and in which arithmetic."""
+        return self._record
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
+        """Unit-length image embeddings; NaN where the model gives no direction."""
+        rows = np.empty((len(images), self._dim), dtype=np.float32)
+        for start in range(0, len(images), self._image_batch):
+            batch = images[start : start + self._image_batch]
+            pixels = torch.stack([self._prepare(as_rgb(image)) for image in batch])
+            features = self._model.encode_image(pixels.to(self._device, self._input_dtype))
+            rows[start : start + len(batch)] = _to_numpy(features)
+        return unit_rows(rows)
+
+    def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
+        """Unit-length text embeddings."""
+        if not texts:
+            return np.empty((0, self._dim), dtype=np.float32)
+        tokens = self._tokenize(texts)
+        if self._tower is None:
+            return self._encode_tokens(tokens)
+        return self._encode_tokens_cut(self._tower, tokens, batch_size=self._text_batch)
+
+    def _tokenize(self, texts: Sequence[str]) -> Int[torch.Tensor, "texts context"]:
+        return self._tokenizer(list(texts)).to(torch.int32)
+
+    @torch.inference_mode()
+    def _encode_tokens(
+        self, tokens: Int[torch.Tensor, "texts context"]
+    ) -> Float[np.ndarray, "texts dim"]:
+        """Embeddings at the tower's full length."""
+        features = [
+            _to_numpy(self._model.encode_text(batch.to(self._device)))
+            for batch in tokens.split(self._text_batch)
+        ]
+        return unit_rows(np.concatenate(features))
+
+    @torch.inference_mode()
+    def _encode_tokens_cut(
+        self, tower: "_CausalTower", tokens: Int[torch.Tensor, "texts context"], *, batch_size: int
+    ) -> Float[np.ndarray, "texts dim"]:
+        """Embeddings of batches that stop at their last pooled token."""
+
+        def encode(batch: Int[np.ndarray, " batch"], longest: int) -> Float[np.ndarray, "batch d"]:
+            cut = tokens[torch.from_numpy(batch), :longest]
+            return _to_numpy(tower.encode_text(cut.to(self._device)))
+
+        lengths = tower.pooled_positions(tokens).numpy() + 1
+        return unit_rows(encode_by_length(lengths, encode, batch_size=batch_size, dim=self._dim))
+
+
+class _CausalTower:
+    """A text tower whose embedding is read at one token and looks at nothing behind it.
+
+    The tokens behind it, mostly padding, are then computed in vain. open_clip adds the position
+    table and the attention mask in full, whatever the length of the text, so that both are
+    replaced by their beginnings for the time of a call.
+    """
+
+    def __init__(self, model: Model, prefix: str, end_token: int | None) -> None:
+        self._call = _EncodeText(model)
+        self._prefix = f"model.{prefix}"
+        self._end_token = end_token
+        tower = model.get_submodule(prefix.removesuffix("."))
+        self._positions = tower.positional_embedding
+        self._mask = tower.attn_mask
+
+    @classmethod
+    def of(cls, model: Model) -> "_CausalTower | None":
+        """The model's text tower, where it is of a kind known to be causal; else None."""
+        if isinstance(model, open_clip.CLIP):
+            prefix, tower = "", model
+            pooling, end_token = model.text_pool_type, model.text_eos_id
+        elif isinstance(
+            tower := getattr(model, "text", None), open_clip.transformer.TextTransformer
+        ):
+            if tower.cls_emb is not None or tower.use_pad_mask:
+                return None
+            prefix, pooling, end_token = "text.", tower.pool_type, tower.eos_id
+        else:
+            return None
+        if pooling not in {"argmax", "eos"} or tower.attn_mask is None:
+            return None
+        return cls(model, prefix, end_token if pooling == "eos" else None)
+
+    def pooled_positions(
+        self, tokens: Int[torch.Tensor, "texts context"]
+    ) -> Int[torch.Tensor, " texts"]:
+        """Where each text's embedding is read: at its end token, or at its highest token."""
+        if self._end_token is None:
+            return tokens.argmax(dim=-1)
+        return (tokens == self._end_token).int().argmax(dim=-1)
+
+    def encode_text(
+        self, tokens: Int[torch.Tensor, "batch length"]
+    ) -> Float[torch.Tensor, "batch dim"]:
+        """The features of texts that were cut to any one length."""
+        length = tokens.shape[1]
+        beginnings = {
+            f"{self._prefix}positional_embedding": self._positions[:length],
+            f"{self._prefix}attn_mask": self._mask[:length, :length],
+        }
+        return functional_call(self._call, beginnings, (tokens,))
+
+
+class _EncodeText(nn.Module):
+    """Makes `encode_text` the forward pass, which is what `functional_call` calls."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_text(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where architecture, tokenizer, weights and preprocessing come from."""
+
+    architecture: str
+    checkpoint: Path
+    preprocessing: Mapping[str, Any]
+
+
+def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) -> OpenClip:
+    """Load an open_clip model.
+
+    Raises:
+        ModelError: It cannot be found, trusted or used as it is asked for.
+    """
+    place = pick_device(spec, device)
+    source = _find(spec)
+    shapes = checkpoint_shapes(spec, source.checkpoint)
+    model = _build(spec, source, place, dtype)
+    if spec.path is not None:
+        _refuse_resized(spec, source, shapes, model)
+    tokenizer = _tokenizer(spec, source)
+    record = ModelRecord(
+        name=spec.public_name,
+        family="open_clip",
+        weights=weights_digest(
+            model.state_dict(),
+            tokenizer=_identity(tokenizer),
+            preprocessing=_plain(model.visual.preprocess_cfg),
+        ),
+        dtype=dtype,
+    )
+    return OpenClip(
+        model,
+        tokenizer=tokenizer,
+        record=record,
+        device=place,
+        image_batch=batch_size or 64,
+        text_batch=batch_size or 256,
+    )
+
+
+def _find(spec: ModelSpec) -> _Source:
+    if not spec.name:
+        return _in_folder(spec)
+    if spec.name not in open_clip.list_models():
+        hint = did_you_mean(spec.name, open_clip.list_models())
+        raise spec.error(f"no such architecture.{hint}")
+    return _published(spec) if spec.path is None else _in_file(spec, spec.path)
+
+
+def _published(spec: ModelSpec) -> _Source:
+    config = open_clip.get_pretrained_cfg(spec.name, spec.variant)
+    _refuse_other_activation(spec, config)
+    if not config:
+        tags = open_clip.list_pretrained_tags_by_model(spec.name)
+        hint = did_you_mean(spec.variant, tags)
+        known = f" Known: {', '.join(tags)}." if tags else f" There are none for {spec.name}."
+        raise spec.error(f"no such weights.{hint or known}")
+    try:
+        file = open_clip.download_pretrained(config)
+    # Hub, proxy, disk and checksum each fail in their own way; none of them is ours to repair.
+    except Exception as problem:
+        raise spec.error(
+            f"its weights are not on this machine, and {why_no_hub(problem)}. Fetch them where you "
+            f"can and give the file: open_clip:{spec.name}@FILE."
+        ) from problem
+    return _Source(spec.name, Path(file), {key: config[key] for key in _PREPROCESSING})
+
+
+def _in_file(spec: ModelSpec, file: Path) -> _Source:
+    uses_quick_gelu = _uses_quick_gelu(spec.name)
+    needs_quick_gelu = _trained_with_quick_gelu(file)
+    if needs_quick_gelu is not None and needs_quick_gelu != uses_quick_gelu:
+        raise _other_activation(spec, f"@{file}", needs_quick_gelu=needs_quick_gelu)
+    # The pictures of released weights of one architecture are nearly always prepared alike;
+    # open_clip itself would prepare them as for OpenAI's, which is wrong for SigLIP and others.
+    released = [
+        {key: config[key] for key in _PREPROCESSING}
+        for tag in open_clip.list_pretrained_tags_by_model(spec.name)
+        if (config := open_clip.get_pretrained_cfg(spec.name, tag))
+    ]
+    alike = bool(released) and all(each == released[0] for each in released)
+    return _Source(spec.name, file, released[0] if alike else {})
+
+
+def _in_folder(spec: ModelSpec) -> _Source:
+    folder = spec.path
+    assert folder is not None
+    if not folder.is_dir():
+        raise spec.error("there is no such folder.")
+    config_file = folder / CONFIG_NAME
+    if not config_file.is_file():
+        hint = ""
+        if (folder / "config.json").is_file():
+            hint = f' It looks like a transformers model: write "hf:{spec.text.partition(":")[2]}".'
+        raise spec.error(f"the folder has no {CONFIG_NAME}.{hint}")
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= set(config["model_cfg"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise spec.error(f"{CONFIG_NAME} cannot be read ({one_line(problem)}).") from problem
+    if not complete:
+        raise spec.error(f"{CONFIG_NAME} describes no model (model_cfg is incomplete).")
+    return _Source(f"local-dir:{folder}", _checkpoint_in(spec, folder), {})
+
+
+def _checkpoint_in(spec: ModelSpec, folder: Path) -> Path:
+    """The checkpoint open_clip takes; where its choice is arbitrary there is an error instead."""
+    endings = {".safetensors", ".bin", ".pth"}
+    found = {file.name: file for file in folder.iterdir() if file.suffix in endings}
+    if not found:
+        raise spec.error(f"the folder holds no checkpoint, such as {_CHECKPOINT_NAMES[0]}.")
+    if len(found) == 1:
+        return next(iter(found.values()))
+    for name in _CHECKPOINT_NAMES:
+        if name in found:
+            return found[name]
+    raise spec.error(
+        f"the folder holds several checkpoints ({', '.join(sorted(found))}); call the one that "
+        f"is meant {_CHECKPOINT_NAMES[0]}, or move the others away."
+    )
+
+
+def _build(spec: ModelSpec, source: _Source, device: torch.device, dtype: str) -> Model:
+    in_folder = source.architecture.startswith("local-dir:")
+    try:
+        model = open_clip.create_model(
+            source.architecture,
+            pretrained=None if in_folder else str(source.checkpoint.absolute()),
+            precision=_PRECISIONS[dtype],
+            device=device,
+            force_preprocess_cfg=dict(source.preprocessing),
+            pretrained_text=False,  # else the hub is asked for a text tower that is then replaced
+            weights_only=True,
+        )
+    # The library raises nearly anything on weights and configurations that do not go together.
+    except Exception as problem:
+        unfit = "state_dict" in str(problem)
+        what = f"{source.checkpoint.name} does not fit" if unfit else "open_clip cannot build"
+        raise spec.error(f"{what} the architecture ({one_line(problem)}).") from problem
+    return model.eval().requires_grad_(False)
+
+
+def _refuse_resized(spec: ModelSpec, source: _Source, shapes: Shapes, model: Model) -> None:
+    """Refuse weights made for pictures or texts of another size.
+
+    open_clip stretches their position tables to fit, without a word: a model that nobody trained.
+    """
+    tables = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name, there in shapes.items():
+        plain = name.removeprefix("module.")
+        here = tables.get(plain, tables.get(f"text.{plain}"))
+        if plain.endswith("positional_embedding") and here not in {None, there}:
+            raise spec.error(
+                f"{source.checkpoint.name} does not fit the architecture: {plain} is "
+                f"{_size(there)} in the file and {_size(here)} in the model."
+            )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _tokenizer(spec: ModelSpec, source: _Source) -> Tokenizer:
+    try:
+        return open_clip.get_tokenizer(source.architecture)
+    except Exception as problem:
+        raise spec.error(
+            f"its tokenizer is not on this machine, and {why_no_hub(problem)}. Give a folder that "
+            "holds it: open_clip:./folder."
+        ) from problem
+
+
+def _identity(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What makes two tokenizers the same: the vocabulary, and what they make of some texts."""
+    inner = getattr(tokenizer, "tokenizer", None)
+    vocabulary = inner.get_vocab() if inner is not None else getattr(tokenizer, "encoder", {})
+    return {"vocabulary": vocabulary, "tokens": tokenizer(list(PROBE_TEXTS)).tolist()}
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as JSON knows it: a tuple and a list are the same there."""
+    return json.loads(json.dumps(dict(config), default=str))
+
+
+def _refuse_other_activation(spec: ModelSpec, config: Mapping[str, Any]) -> None:
+    """Refuse weights that were trained with another activation than the architecture has.
+
+    They load without an error, and the numbers are wrong: the IDIA paper's ViT-B-32 target was
+    audited like that. An architecture with one spelling only has its weights' activation.
+    """
+    twin = _twin(spec.name)
+    if twin not in open_clip.list_models():
+        return
+    uses = _uses_quick_gelu(spec.name)
+    if config:
+        needs = bool(config.get("quick_gelu", False))
+    elif other := open_clip.get_pretrained_cfg(twin, spec.variant):
+        needs = bool(other.get("quick_gelu", False))
+    else:
+        return
+    if needs != uses:
+        raise _other_activation(spec, f"/{spec.variant}", needs_quick_gelu=needs)
+
+
+def _other_activation(spec: ModelSpec, rest: str, *, needs_quick_gelu: bool) -> Exception:
+    trained = "with QuickGELU" if needs_quick_gelu else "without QuickGELU"
+    runs = "without" if needs_quick_gelu else "with"
+    twin = _twin(spec.name)
+    hint = f" Write open_clip:{twin}{rest}." if twin in open_clip.list_models() else ""
+    return spec.error(
+        f"these weights were trained {trained}, and {spec.name} runs them {runs}.{hint}"
+    )
+
+
+def _twin(architecture: str) -> str:
+    """The same architecture with the other activation."""
+    if architecture.endswith(QUICKGELU):
+        return architecture.removesuffix(QUICKGELU)
+    return architecture + QUICKGELU
+
+
+def _uses_quick_gelu(architecture: str) -> bool:
+    return bool(open_clip.get_model_config(architecture).get("quick_gelu", False))
+
+
+def _trained_with_quick_gelu(file: Path) -> bool | None:
+    """What a file's name says about the activation; None where it says nothing.
+
+    Released files are known by their names, which end in a part of their checksum.
+    """
+    for architecture, tag in open_clip.list_pretrained():
+        config = open_clip.get_pretrained_cfg(architecture, tag)
+        released = config.get("url", "")
+        if "/open_clip/" in released and released.endswith(f"/{file.name}"):
+            return bool(config.get("quick_gelu", False))
+    return True if "quickgelu" in file.name.lower() else None
+
+
+def _to_numpy(features: torch.Tensor) -> Float[np.ndarray, "rows dim"]:
+    return features.float().cpu().numpy()

@@ -1,0 +1,175 @@
+"""Numbers as a reader meets them: rounded honestly, never without what bounds them."""
+
+import unicodedata
+from typing import Final
+
+from vlmaudit.results.records import Estimate
+
+MINUS: Final = "−"
+NO_VALUE: Final = "–"
+_LEVELS: Final = (0.05, 0.01, 0.001)
+# Characters that reorder what follows them: a name could make a line read as another one.
+_REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def visible(text: str) -> str:
+    r"""Text from outside, with what would act on page or terminal made visible.
+
+    Accents, right-to-left letters and joiners stay; control characters (a terminal obeys them),
+    overrides of the reading direction and broken halves of characters do not.
+
+    >>> visible("Ada\x1b[31m Lovelace")
+    'Ada�[31m Lovelace'
+    """
+    return "".join(
+        "\ufffd"
+        if character in _REORDERING or unicodedata.category(character) in {"Cc", "Cs"}
+        else character
+        for character in " ".join(text.split())
+    )
+
+
+def sentence_case(text: str) -> str:
+    """Text that begins a line.
+
+    >>> sentence_case("planted people")
+    'Planted people'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def count(number: int) -> str:
+    """A whole number with its thousands apart.
+
+    >>> count(4320)
+    '4,320'
+    """
+    return f"{number:,}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "person", "people"), counted(1200, "person", "people")
+    ('1 person', '1,200 people')
+    """
+    return f"{count(number)} {one if number == 1 else many}"
+
+
+def decimal(number: float, digits: int = 2) -> str:
+    """A number with a true minus sign.
+
+    >>> decimal(-0.314), decimal(-0.001)
+    ('−0.31', '0.00')
+    """
+    text = f"{number:.{digits}f}"
+    if not float(text):
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """A fraction of 1 in percent; only a true 0 or 1 reads as one.
+
+    >>> percent(0.0123), percent(0.00037), percent(1e-7), percent(0.99996), percent(1.0)
+    ('1.2 %', '0.037 %', '< 0.001 %', '99.996 %', '100 %')
+    """
+    hundredths = 100 * share
+    if share in (0.0, 1.0):
+        text = f"{hundredths:.0f}"
+    elif hundredths < 0.001:
+        text = "< 0.001"
+    elif hundredths < 0.1:
+        text = f"{hundredths:.2g}"
+    elif 99.9 < hundredths < 100:
+        # Rounding down: what is not everyone must not read as everyone.
+        text = f"{int(1000 * hundredths) / 1000:.3f}".rstrip("0")
+    else:
+        text = f"{hundredths:.1f}"
+    return f"{text} %"
+
+
+def p_number(p: float) -> str:
+    """A p-value without its letter: `.003`, `< .001` only if really smaller, never 0.
+
+    Rounding never carries a p-value down to a usual level that it misses.
+
+    >>> p_number(0.003), p_number(0.0009996), p_number(0.0504), p_number(0.001), p_number(1.0)
+    ('.003', '< .001', '.0504', '.001', '1')
+    """
+    if p < 0.001:
+        return "< .001"
+    if p >= 0.9995:
+        return "1"
+    for digits in (3, 4, 5):
+        rounded = round(p, digits)
+        if not any(rounded <= level < p for level in _LEVELS):
+            return f"{p:.{digits}f}".removeprefix("0")
+    return f"> {rounded:.3f}".replace("0.", ".")
+
+
+def p_value(p: float) -> str:
+    """A p-value with its letter.
+
+    >>> p_value(0.003), p_value(0.0002)
+    ('p = .003', 'p < .001')
+    """
+    number = p_number(p)
+    return f"p {number}" if number[0] in "<>" else f"p = {number}"
+
+
+def hits(estimate: Estimate) -> str:
+    """How many of how many, or only how many where repeated draws leave no whole number.
+
+    >>> hits(Estimate(value=0.5, low=0.2, high=0.8, n=8, method="exact"))
+    '4 of 8'
+    """
+    if estimate.value is None:
+        return f"n = {count(estimate.n)}"
+    number = estimate.value * estimate.n
+    if abs(number - round(number)) > 1e-6 * max(1, estimate.n):
+        return f"n = {count(estimate.n)}"
+    return f"{count(round(number))} of {count(estimate.n)}"
+
+
+def interval(estimate: Estimate) -> str:
+    """The limits of a rate.
+
+    >>> interval(Estimate(value=0.0, low=0.0, high=0.0123, n=299, method="exact"))
+    '0 % to 1.2 %'
+    """
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{percent(estimate.low)} to {percent(estimate.high)}"
+
+
+def bound(estimate: Estimate) -> str:
+    """The rate as what can be said of it: none seen is an upper limit, all seen a lower one.
+
+    >>> bound(Estimate(value=0.0, low=0.0, high=0.0123, n=299, method="exact"))
+    'at most 1.2 %'
+    >>> bound(Estimate(value=0.75, low=0.5, high=0.9, n=20, method="exact"))
+    '75.0 %'
+    """
+    if estimate.value is None:
+        return "not estimated"
+    if estimate.value == 0:
+        return "none seen" if estimate.high is None else f"at most {percent(estimate.high)}"
+    if estimate.value == 1:
+        return "all" if estimate.low is None else f"at least {percent(estimate.low)}"
+    return percent(estimate.value)
+
+
+def rate(estimate: Estimate) -> str:
+    """A rate in one line, with its n and its interval.
+
+    >>> rate(Estimate(value=0.0, low=0.0, high=0.0123, n=299, method="exact"))
+    '0 of 299: at most 1.2 %'
+    >>> rate(Estimate(value=0.75, low=0.5, high=0.9, n=20, method="exact"))
+    '15 of 20: 75.0 % (50.0 % to 90.0 %)'
+    """
+    if estimate.value is None:
+        return f"not estimated ({hits(estimate)})"
+    if estimate.value in (0.0, 1.0):
+        return f"{hits(estimate)}: {bound(estimate)}"
+    return f"{hits(estimate)}: {bound(estimate)} ({interval(estimate)})"

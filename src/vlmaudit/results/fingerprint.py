@@ -1,0 +1,34 @@
+"""What makes two results the same result."""
+
+import hashlib
+import json
+
+from vlmaudit.results.records import ModelRecord
+
+
+def fingerprint(value: object) -> str:
+    """A digest of any JSON-like value; the order of keys does not matter.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def case_key(picture: str, condition: str, model: ModelRecord) -> str:
+    """The key of one case: these bytes, under this condition, shown to these weights.
+
+    Batch size, device and library versions are not in it: they must not matter, and the
+    environment that is written beside a run says what they were.
+    """
+    return fingerprint(
+        {
+            "picture": picture,
+            "condition": condition,
+            "weights": model.weights,
+            "dtype": model.dtype,
+            "attention": model.attention,
+            "quantization": model.quantization,
+        }
+    )

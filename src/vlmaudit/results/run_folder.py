@@ -1,0 +1,120 @@
+"""The folder of a run: what was asked, what came back, what it means."""
+
+import importlib.metadata
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, ValidationError
+
+from vlmaudit.errors import RunError
+from vlmaudit.results.blocks import BlockStore
+from vlmaudit.results.files import make_private, write_text
+from vlmaudit.results.records import ModelRecord, Record
+
+_LIBRARIES: Final = ("vlmaudit", "numpy", "pillow", "torch", "transformers", "open_clip_torch")
+
+
+class Manifest(Record):
+    """manifest.json: what is asked, of which weights."""
+
+    schema_version: int = Field(default=1, alias="schema")
+    audit: str
+    model_spec: str = Field(description="The model as the user named it.")
+    model: ModelRecord
+    people: str = Field(description="The folder of the audited people, as given.")
+    controls: str | None = Field(description="The folder of the control people, as given.")
+    observation: dict[str, str | int | list[str] | None] = Field(
+        description="What decides which answers are stored; a resumed run must agree in it."
+    )
+    conclusion: dict[str, str | int | float | list[int]] = Field(
+        description="What decides how they are read; may change without asking the model again."
+    )
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the folder; nothing is made or read yet."""
+        self.root = root
+        self.private = root / "private"
+        self.manifest_file = root / "manifest.json"
+
+    def make(self, *, fresh: bool) -> None:
+        """Make the folder ready for a new run or for going on with the one it holds.
+
+        Raises:
+            RunError: It holds files that are no run of ours, or cannot be written.
+        """
+        is_run = self.manifest_file.exists()
+        try:
+            if self.root.exists() and not is_run and any(self.root.iterdir()):
+                raise RunError(f"{self.root}: holds other files; give a new folder (--out).")
+            if fresh and is_run:
+                shutil.rmtree(self.private, ignore_errors=True)
+                self.manifest_file.unlink()
+            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.private)
+        except OSError as problem:
+            raise RunError(f"{self.root}: cannot be written ({problem.strerror}).") from problem
+
+    def blocks(self) -> BlockStore:
+        """The observations of pictures."""
+        return BlockStore(self.private / "blocks")
+
+    def read_manifest(self) -> Manifest:
+        """The manifest of a run that exists.
+
+        Raises:
+            RunError: There is none, or it is none of ours.
+        """
+        if not self.manifest_file.exists():
+            raise RunError(f"{self.root}: no run here (no manifest.json).")
+        try:
+            return Manifest.model_validate_json(self.manifest_file.read_text("utf-8"))
+        except (OSError, ValidationError) as problem:
+            raise RunError(
+                f"{self.manifest_file}: not a manifest that this version reads; give another "
+                "folder (--out)."
+            ) from problem
+
+    def agree(self, manifest: Manifest) -> None:
+        """Write the manifest, or check that the run it continues asks the same of the same model.
+
+        Raises:
+            RunError: Something that decides the answers differs; it is named.
+        """
+        if self.manifest_file.exists():
+            before = self.read_manifest()
+            was = {"model": before.model.model_dump(exclude={"name"}), **before.observation}
+            now = {"model": manifest.model.model_dump(exclude={"name"}), **manifest.observation}
+            for key, value in now.items():
+                if was.get(key) != value:
+                    raise RunError(
+                        f"{self.root}: holds a run with another {key.replace('_', ' ')}; give "
+                        "another folder (--out) or start over (--fresh)."
+                    )
+        write_text(self.manifest_file, manifest.model_dump_json(indent=2, by_alias=True) + "\n")
+
+    def write_environment(self, facts: Mapping[str, str | int]) -> None:
+        """Write environment.json: what conclusions never read."""
+        versions = {}
+        for library in _LIBRARIES:
+            try:
+                versions[library] = importlib.metadata.version(library)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        environment = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "versions": versions,
+            **facts,
+        }
+        write_text(self.root / "environment.json", json.dumps(environment, indent=2) + "\n")

@@ -1,0 +1,15 @@
+"""Fixtures of the browser tests."""
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+_FINDINGS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "findings.py")))
+
+
+@pytest.fixture
+def findings():
+    """Builders of hand-made findings: make_finding, make_study, person, estimate."""
+    return _FINDINGS
