@@ -166,6 +166,7 @@ def tiny_hf_align(tmp_path_factory) -> Path:
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_LETTERS]
     pieces = [*words, *(f"##{letter}" for letter in _LETTERS)]
+    pieces += [f"[unused{number}]" for number in range(300)]
     tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
     config = AlignConfig(
         text_config={**_tower(), "vocab_size": len(pieces), "max_position_embeddings": 128},
@@ -196,7 +197,12 @@ _CUSTOM = {**_CLIP, "custom_text": True}
 _TWO_WAYS = {**_CUSTOM, "text_cfg": {**_TEXT, "no_causal_mask": True, "pool_type": "last"}}
 _COCA = {
     "embed_dim": WIDTH,
-    "vision_cfg": {**_VISION, "attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
+    "vision_cfg": {
+        **_VISION,
+        "attentional_pool": True,
+        "attn_pooler_heads": 2,
+        "output_tokens": True,
+    },
     "text_cfg": {**_TEXT, "context_length": 76, "embed_cls": True, "output_tokens": True},
     "multimodal_cfg": {"context_length": 76, "width": WIDTH, "heads": 2, "layers": 1},
     "custom_text": True,

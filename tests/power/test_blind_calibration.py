@@ -33,9 +33,9 @@ def baselines(repetitions, *, n, effect=0.0, n_permutations=19):
 
 
 def test_nothing_known_is_found_at_its_level(monkeypatch):
-    monkeypatch.setattr(blind, "TREES", 40)
-    p = np.array([baseline.p for baseline in baselines(150, n=50)])
-    assert (p <= 0.05).sum() <= 17  # 99.9 % binomial point
+    monkeypatch.setattr(blind, "TREES", 30)
+    p = np.array([baseline.p for baseline in baselines(120, n=50)])
+    assert (p <= 0.05).sum() <= 14  # 99.9 % binomial point
     assert 0.3 < (p <= 0.5).mean() < 0.7
 
 
@@ -45,11 +45,21 @@ def test_a_covariate_of_one_standard_deviation_is_found():
     assert all(baseline.p == baseline.p_min for baseline in found)
 
 
+@pytest.mark.parametrize(("a_side", "sd"), [(60, 0.069), (100, 0.049)])
+def test_chance_spreads_wider_than_a_reader_might_think(a_side, sd):
+    is_member = np.arange(2 * a_side) < a_side
+    found = []
+    for study in range(3):
+        rng = stream(19, "spread", a_side, study)
+        table = {f"covariate {place}": rng.normal(size=2 * a_side) for place in range(8)}
+        found.append(blind_baseline(table, is_member, randomised=False, rng=rng).null_sd)
+    assert abs(np.mean(found) - sd) < 0.012
+
+
 @pytest.mark.prove
-def test_nothing_known_is_found_at_its_level_in_many_studies():
-    found = baselines(400, n=120, n_permutations=39)
-    p = np.array([baseline.p for baseline in found])
+def test_nothing_known_is_found_at_its_level_in_many_studies(monkeypatch):
+    # The permutations are exact with any number of trees; few keep this within a minute.
+    monkeypatch.setattr(blind, "TREES", 30)
+    p = np.array([baseline.p for baseline in baselines(400, n=120, n_permutations=39)])
     assert (p <= 0.05).sum() <= 35
-    # 60 people a side: the null SD of the better AUC, and how rarely so few people are "balanced".
-    assert abs(np.mean([baseline.null_sd for baseline in found]) - 0.069) < 0.012
-    assert np.mean([baseline.label == "balanced" for baseline in found]) < 0.65
+    assert 0.4 < (p <= 0.5).mean() < 0.6

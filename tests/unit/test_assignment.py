@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vlmaudit.seeds import stream
-from vlmaudit.stats.assignment import assign, dose_response
+from vlmaudit.stats.assignment import assign, dose_response, planted_arms
 
 STRATA = ["a"] * 10 + ["b"] * 7 + ["c"] * 3
 ARMS = {"never": 8, "once": 7, "often": 5}
@@ -26,6 +26,11 @@ def test_the_same_seed_gives_the_same_arms():
     first, again = (assign(STRATA, ARMS, rng=stream(7, "arms")) for _ in range(2))
     assert first == again
     assert first != assign(STRATA, ARMS, rng=stream(8, "arms"))
+
+
+def test_a_planted_study_replays_from_its_seed():
+    assert planted_arms(STRATA, ARMS, seed=3) == planted_arms(STRATA, ARMS, seed=3)
+    assert planted_arms(STRATA, ARMS, seed=3) != planted_arms(STRATA, ARMS, seed=4)
 
 
 def test_nobody_is_assigned_to_nothing():

@@ -90,9 +90,7 @@ def test_a_locale_that_runs_out_says_how_many_it_has():
 
 def test_the_paper_s_pool_holds_the_study_and_half_of_each_sex():
     people = [Candidate(f"Study {i}") for i in range(10)]
-    decoys = [
-        Candidate(f"{sex} {i}", sex) for sex in ("female", "male") for i in range(40)
-    ]
+    decoys = [Candidate(f"{sex} {i}", sex) for sex in ("female", "male") for i in range(40)]
     pool = paper_pool(people, decoys, size=50, seed=1)
     assert len(pool) == len(set(pool)) == 50
     assert pool[:10] == [person.name for person in people]

@@ -94,10 +94,7 @@ def test_what_is_no_picture_or_damaged_says_so(tmp_path):
 def test_a_bomb_is_refused_before_it_unfolds(tmp_path):
     def chunk(kind, body):
         return (
-            struct.pack(">I", len(body))
-            + kind
-            + body
-            + struct.pack(">I", zlib.crc32(kind + body))
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)

@@ -36,7 +36,7 @@ def close_race():
 
 def test_decisions_are_those_of_exact_arithmetic(close_race):
     images, texts = close_race
-    found = nearest(images, texts)
+    found = nearest(images, texts, runner_up=True)
     cosines = exactly(images, texts)
     ordered = np.sort(cosines, axis=2)
     margin = ordered[:, :, -1] - ordered[:, :, -2]
@@ -51,17 +51,19 @@ def test_decisions_are_those_of_exact_arithmetic(close_race):
 @pytest.mark.parametrize("chunk", [1, 7, 300, 4096])
 def test_chunks_change_nothing(close_race, chunk):
     images, texts = close_race
-    whole, parts = nearest(images, texts), nearest(images, texts, chunk=chunk)
+    whole = nearest(images, texts, runner_up=True)
+    parts = nearest(images, texts, runner_up=True, chunk=chunk)
     clear = whole.margin > 1e-6
     assert (whole.name == parts.name)[clear].all()
     np.testing.assert_allclose(whole.cosine, parts.cosine, atol=5e-7)
+    np.testing.assert_allclose(whole.runner_up, parts.runner_up, atol=5e-7)
 
 
 def test_one_template_may_be_asked_alone(close_race):
     images, texts = close_race
-    together = nearest(images, texts)
+    together = nearest(images, texts, runner_up=True)
     for template in range(3):
-        alone = nearest(images, texts[template])
+        alone = nearest(images, texts[template], runner_up=True)
         assert alone.name.shape == (300,)
         clear = alone.margin > 1e-6
         assert (alone.name == together.name[:, template])[clear].all()
@@ -71,7 +73,7 @@ def test_one_template_may_be_asked_alone(close_race):
 def test_templates_that_fill_several_products_stay_in_place():
     """3000 names a product: seven templates of 1300 names take four."""
     images, texts = embeddings(2, 11, 8), embeddings(3, 7, 1300, 8)
-    found = nearest(images, texts, chunk=4)
+    found = nearest(images, texts, chunk=4, runner_up=True)
     cosines = exactly(images, texts)
     clear = found.margin > 1e-6
     assert np.count_nonzero(clear) > 70
@@ -80,21 +82,31 @@ def test_templates_that_fill_several_products_stay_in_place():
 
 def test_of_equals_the_first_is_taken_without_a_margin():
     corners = np.eye(4, dtype=np.float32)
-    found = nearest(corners[:2], corners[[3, 1, 0, 1, 0]])
+    found = nearest(corners[:2], corners[[3, 1, 0, 1, 0]], runner_up=True)
     assert found.name.tolist() == [2, 1]
     assert found.margin.tolist() == [0, 0]
 
 
 def test_a_single_name_is_infinitely_far_ahead():
     corners = np.eye(2, dtype=np.float32)
-    found = nearest(corners, corners[:1])
+    found = nearest(corners, corners[:1], runner_up=True)
     assert found.name.tolist() == [0, 0]
     assert np.isposinf(found.margin).all()
 
 
+def test_the_runner_up_is_only_kept_if_asked(close_race):
+    images, texts = close_race
+    asked, spared = nearest(images, texts, runner_up=True), nearest(images, texts)
+    assert (asked.name == spared.name).all()
+    assert (asked.cosine == spared.cosine).all()
+    assert spared.runner_up is None
+    with pytest.raises(ValueError, match="runner-up"):
+        _ = spared.margin
+
+
 def test_no_pictures_no_votes():
-    found = nearest(np.empty((0, 8), dtype=np.float32), embeddings(4, 2, 5, 8))
-    assert found.name.shape == found.cosine.shape == found.runner_up.shape == (0, 2)
+    found = nearest(np.empty((0, 8), dtype=np.float32), embeddings(4, 2, 5, 8), runner_up=True)
+    assert found.name.shape == found.cosine.shape == found.margin.shape == (0, 2)
 
 
 def test_no_names_is_an_error():

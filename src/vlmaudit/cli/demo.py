@@ -22,4 +22,4 @@ def demo(
     from vlmaudit.studies.demo import run_demo
 
     finding = run_demo(out, seed=seed, console=progress_console())
-    print_finding(finding, page=write_report(finding, out))
+    print_finding(finding, page=write_report(finding, out / "run"))

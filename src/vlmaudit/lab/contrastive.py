@@ -25,7 +25,7 @@ _STD: Final = (0.25, 0.25, 0.25)
 class Training:
     """How a target model is trained; a fixed number of steps, never a time limit."""
 
-    steps: int = 220
+    steps: int = 250
     batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -94,7 +94,9 @@ def train_contrastive(
     texts = tokenizer(list(mixture.captions))
     pictures = torch.from_numpy(mixture.pictures).permute(0, 3, 1, 2)
     optimizer = torch.optim.AdamW(
-        _decayed_or_not(model, settings.weight_decay), lr=settings.learning_rate, fused=True
+        _decayed_or_not(model, settings.weight_decay),
+        lr=settings.learning_rate,
+        fused=True,
     )
     loss_function = open_clip.ClipLoss()
     batches = distinct_batches(

@@ -39,7 +39,9 @@ def distinct_batches(
     """
     order = np.argsort(faces, kind="stable")
     _, starts, counts = np.unique(faces[order], return_index=True, return_counts=True)
-    turns = [rng.permutation(order[start : start + n]) for start, n in zip(starts, counts, strict=True)]
+    turns = [
+        rng.permutation(order[start : start + n]) for start, n in zip(starts, counts, strict=True)
+    ]
     next_turn = np.zeros(len(counts), dtype=np.int64)
     size = min(size, len(counts))
     for _ in range(steps):

@@ -146,8 +146,9 @@ def take_pictures(
             *(along, -across, x - (along - across) * side / 2),
             *(across, along, y - (across + along) * side / 2),
         )
-        seen[place] = whole.transform(
+        moved = whole.transform(
             (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
         )
+        seen[place] = np.asarray(moved)
     on_background = seen[..., :3] + background * (1 - seen[..., 3:] / 255)
     return np.clip(on_background * light + tint + noise, 0, 255).round().astype(np.uint8)

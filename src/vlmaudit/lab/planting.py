@@ -3,19 +3,23 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import numpy as np
 
 from vlmaudit.data.candidates import Candidate, draw_names
 from vlmaudit.data.templates import fill
+from vlmaudit.errors import InputError
 from vlmaudit.lab.mixture import Mixture
 from vlmaudit.lab.people import Drawing, take_pictures
 from vlmaudit.seeds import stream
 from vlmaudit.stats.assignment import planted_arms
 
-Arm = Literal["paired", "never", "name-only", "unpaired", "control", "stranger"]
 SEXES: Final = ("female", "male")
+PAIRED: Final = "paired"
+NEVER: Final = "never"
+NAME_ONLY: Final = "name-only"
+UNPAIRED: Final = "unpaired"
 
 # How pictures of named people are captioned. The attack's templates are among them only in part:
 # what it finds must carry over to sentences that never stood under a picture.
@@ -86,19 +90,19 @@ class Design:
     controls: int = 400
     decoys_per_sex: int = 1000
     attack_pictures: int = 8
-    named_strangers: int = 400
+    named_strangers: int = 300
     pictures_per_named_stranger: int = 4
-    nameless_strangers: int = 800
+    nameless_strangers: int = 500
     pictures_per_nameless_stranger: int = 1
     origin: str = "en_US"
 
     def arms(self) -> dict[str, int]:
         """People by arm, the paired arm by dose."""
         return {
-            **{f"paired {dose}": self.people_per_dose for dose in self.doses},
-            "never": self.never,
-            "name-only": self.name_only,
-            "unpaired": self.unpaired,
+            **{f"{PAIRED} {dose}": self.people_per_dose for dose in self.doses},
+            NEVER: self.never,
+            NAME_ONLY: self.name_only,
+            UNPAIRED: self.unpaired,
         }
 
 
@@ -107,18 +111,36 @@ class PlannedPerson:
     """One fictitious person of the study, audited or not.
 
     Attributes:
-        identity: Unique; empty for strangers.
+        identity: Unique; empty for strangers, of whom no record is kept.
         name: The person's name; empty for nameless strangers.
         sex: ``female`` or ``male``.
-        arm: What was randomised; ``control`` or ``stranger`` for those who are not audited.
-        dose: Pictures planted together with the name.
+        arm: What the person was randomised to, such as ``paired 16``; empty if not audited.
     """
 
     identity: str
     name: str
     sex: str
-    arm: Arm
-    dose: int = 0
+    arm: str = ""
+
+    @property
+    def dose(self) -> int:
+        """Pictures planted together with the name.
+
+        >>> PlannedPerson("person-0001", "Ada Lovelace", "female", "paired 16").dose
+        16
+        """
+        kind, _, dose = self.arm.partition(" ")
+        return int(dose) if kind == PAIRED else 0
+
+    @property
+    def is_planted_apart(self) -> bool:
+        """Whether the name is planted, but never with this face."""
+        return self.arm in {NAME_ONLY, UNPAIRED}
+
+    @property
+    def membership(self) -> str:
+        """Empty for people planted apart: they are neither a hit nor a false alarm."""
+        return "" if self.is_planted_apart else "member" if self.dose else "non_member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +161,7 @@ class Plan:
 
     def occurrences(self, person: PlannedPerson) -> int:
         """Captions of the training mixture that mention the person's name."""
-        apart = person.arm in {"name-only", "unpaired"}
-        return self.design.captions_apart if apart else person.dose
+        return self.design.captions_apart if person.is_planted_apart else person.dose
 
 
 def plan_study(design: Design, *, seed: int) -> Plan:
@@ -150,8 +171,9 @@ def plan_study(design: Design, *, seed: int) -> Plan:
     shuffled and only then handed out: nothing but planting tells a true name from a decoy.
 
     Raises:
-        InputError: The locale does not hold so many names.
+        InputError: The locale does not hold so many names, or there are too few strangers.
     """
+    _check(design)
     arms = design.arms()
     audited_sexes = _alternating(sum(arms.values()))
     control_sexes = _alternating(design.controls)
@@ -166,33 +188,39 @@ def plan_study(design: Design, *, seed: int) -> Plan:
         names[sex] = [drawn[place] for place in rng.permutation(count)]
         taken += drawn
 
-    labels = planted_arms(audited_sexes, arms, seed=seed)
-    audited = []
-    for number, (sex, label) in enumerate(zip(audited_sexes, labels, strict=True), start=1):
-        arm, _, dose = label.partition(" ")
-        person = PlannedPerson(
-            f"person-{number:04d}", names[sex].pop(), sex, cast("Arm", arm), int(dose or 0)
-        )
-        audited.append(person)
+    planted = planted_arms(audited_sexes, arms, seed=seed)
     return Plan(
         design=design,
         seed=seed,
-        audited=tuple(audited),
+        audited=tuple(
+            PlannedPerson(f"person-{number:04d}", names[sex].pop(), sex, arm)
+            for number, (sex, arm) in enumerate(zip(audited_sexes, planted, strict=True), start=1)
+        ),
         controls=tuple(
-            PlannedPerson(f"control-{number:04d}", names[sex].pop(), sex, "control")
+            PlannedPerson(f"control-{number:04d}", names[sex].pop(), sex)
             for number, sex in enumerate(control_sexes, start=1)
         ),
-        named_strangers=tuple(
-            PlannedPerson("", names[sex].pop(), sex, "stranger") for sex in stranger_sexes
-        ),
+        named_strangers=tuple(PlannedPerson("", names[sex].pop(), sex) for sex in stranger_sexes),
         nameless_strangers=tuple(
-            PlannedPerson("", "", sex, "stranger")
-            for sex in _alternating(design.nameless_strangers)
+            PlannedPerson("", "", sex) for sex in _alternating(design.nameless_strangers)
         ),
-        decoys=tuple(
-            Candidate(name, sex, design.origin) for sex in SEXES for name in names[sex]
-        ),
+        decoys=tuple(Candidate(name, sex, design.origin) for sex in SEXES for name in names[sex]),
     )
+
+
+def _check(design: Design) -> None:
+    """Names planted apart meet a different stranger in each caption: there must be so many."""
+    if not design.name_only + design.unpaired:
+        return
+    for setting, wanted in (
+        ("nameless_strangers", design.captions_apart),
+        ("named_strangers", design.captions_apart // 2 if design.unpaired else 0),
+    ):
+        if getattr(design, setting) < len(SEXES) * wanted:
+            raise InputError(
+                f"{setting} = {getattr(design, setting)}: with captions_apart = "
+                f"{design.captions_apart} at least {len(SEXES) * wanted} are needed."
+            )
 
 
 def build_mixture(plan: Plan, drawings: Sequence[Drawing]) -> Mixture:
@@ -243,11 +271,11 @@ def _pairs(plan: Plan) -> Iterator[tuple[int, str]]:
         rng = stream(plan.seed, "captions", number)
         for caption in _named(person.name, person.dose, rng):
             yield number, caption
-        if person.arm in {"name-only", "unpaired"}:
+        if person.is_planted_apart:
             strangers = rng.choice(faces_of[person.sex], design.captions_apart, replace=False)
             named = _named(person.name, design.captions_apart, rng)
             yield from zip(strangers.tolist(), named, strict=True)
-        if person.arm == "unpaired":
+        if person.arm == UNPAIRED:
             half = design.captions_apart // 2
             others = rng.choice(names_of[person.sex], half, replace=False)
             for other in others.tolist():

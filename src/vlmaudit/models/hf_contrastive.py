@@ -161,7 +161,7 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
             model.state_dict(), tokenizer=_identity(processor), preprocessing=preprocessing
         ),
         dtype=dtype,
-        attention=str(getattr(config, "_attn_implementation", None) or "default"),
+        attention=str(getattr(model.config, "_attn_implementation", None) or "default"),
     )
     try:
         return HfContrastive(
@@ -279,10 +279,11 @@ def _context(model: Model, processor: Processor) -> int:
 def _identity(processor: Processor) -> dict[str, Any]:
     """What makes two tokenizers the same: the vocabulary, and what they make of some texts."""
     tokenizer = processor.tokenizer
-    tokens = tokenizer(list(PROBE_TEXTS))["input_ids"]
     return {
         "vocabulary": tokenizer.get_vocab(),
-        "tokens": tokens,
+        "tokens": [
+            tokenizer(text, truncation=True, max_length=64)["input_ids"] for text in PROBE_TEXTS
+        ],
         "padding": [tokenizer.pad_token_id, tokenizer.padding_side],
     }
 

@@ -74,8 +74,8 @@ class ModelSpec:
         """
         if self.path is None:
             return self.text
-        # "." and ".." have no name before they are resolved.
-        base = self.path.name or self.path.resolve().name
+        # "." and ".." say what they are called only once they are resolved.
+        base = self.path.name if self.path.name not in {"", ".."} else self.path.resolve().name
         return f"{self.scheme}:{self.name}@{base}" if self.name else f"{self.scheme}:{base}"
 
     def error(self, reason: str) -> ModelError:

@@ -236,14 +236,22 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
         ),
         dtype=dtype,
     )
-    return OpenClip(
-        model,
-        tokenizer=tokenizer,
-        record=record,
-        device=place,
-        image_batch=batch_size or 64,
-        text_batch=batch_size or 256,
-    )
+    try:
+        return OpenClip(
+            model,
+            tokenizer=tokenizer,
+            record=record,
+            device=place,
+            image_batch=batch_size or 64,
+            text_batch=batch_size or 256,
+        )
+    except RuntimeError as problem:
+        if dtype == "float32":
+            raise
+        # Not every architecture of the library can mix dtypes.
+        raise spec.error(
+            f"open_clip cannot run it in {dtype} ({one_line(problem)}); use float32."
+        ) from problem
 
 
 def _find(spec: ModelSpec) -> _Source:

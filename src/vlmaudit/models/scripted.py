@@ -1,21 +1,21 @@
 """A model that knows exactly whom it is told: the public fake for tests, demos and calibration."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL.Image import Image
+from pydantic import ValidationError
 
 from vlmaudit.data.names import fold_name
 from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.pictures import as_rgb
 from vlmaudit.models.vectors import unit_rows
 from vlmaudit.results.fingerprint import fingerprint
-from vlmaudit.results.records import ModelRecord
+from vlmaudit.results.records import ModelRecord, Record
 
 DIM: Final = 64
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
@@ -153,27 +153,33 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
     del device, batch_size
     if dtype != "float32":
         raise spec.error(f"a scripted model answers in float32, not in {dtype}.")
-    settings = _read(spec)
-    unknown = sorted(set(settings) - {"people", "strength", "hubs", "broken", "seed"})
-    if unknown:
-        raise spec.error(f'unknown setting "{unknown[0]}"; known: people, strength, hubs, …')
+    script = _read(spec)
     try:
-        return Knows(**settings, name=spec.public_name)
-    except (TypeError, ValueError, AttributeError) as problem:
+        return Knows(**script.model_dump(), name=spec.public_name)
+    except ValueError as problem:
         raise spec.error(f"{problem}.") from problem
 
 
-def _read(spec: ModelSpec) -> dict[str, Any]:
+class _Script(Record):
+    """What a scripted model's file may hold: the arguments of `Knows`."""
+
+    people: dict[str, str]
+    strength: float = 4.0
+    hubs: list[str] = []
+    broken: list[str] = []
+    seed: int = 0
+
+
+def _read(spec: ModelSpec) -> _Script:
     assert spec.path is not None
     try:
-        settings = json.loads(spec.path.read_text(encoding="utf-8"))
+        return _Script.model_validate_json(spec.path.read_bytes())
     except OSError as problem:
         raise spec.error(f"the file cannot be read ({problem.strerror}).") from problem
-    except ValueError as problem:
-        raise spec.error(f"the file is no JSON ({problem}).") from problem
-    if not isinstance(settings, dict) or not isinstance(settings.get("people"), dict):
-        raise spec.error('the file must hold {"people": {"#rrggbb": "Name", …}}.')
-    return settings
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise spec.error(f"{where}: {first['msg']}.") from problem
 
 
 def _colour(face: str) -> str:

@@ -32,6 +32,8 @@ _VARIABLES: Final = {
 }
 _FONT: Final = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _SVG: Final = "http://www.w3.org/2000/svg"
+# Serialised without a prefix, as HTML wants it.
+ElementTree.register_namespace("", _SVG)
 _SIZE: Final = 13
 _SHARE: Final = alt.Scale(domain=[0, 1], nice=False)
 _PERCENT: Final = "format(100 * datum.value, '.0f') + ' %'"
@@ -61,7 +63,7 @@ def group_chart(groups: Sequence[GroupView]) -> Drawing | None:
         return None
     title = "Share of people detected, by group, with 95 % intervals"
     wide, narrow = (_draw(_group_spec(groups, narrow=narrow)) for narrow in (False, True))
-    return _drawing(wide, narrow, title, "groups")
+    return _drawing(wide, narrow, title)
 
 
 def curve_chart(series: Sequence[SeriesView]) -> Drawing | None:
@@ -71,13 +73,13 @@ def curve_chart(series: Sequence[SeriesView]) -> Drawing | None:
         return None
     title = "Rates by number of attack pictures, with pointwise 95 % intervals"
     wide, narrow = (_draw(_curve_spec(drawn, narrow=narrow)) for narrow in (False, True))
-    return _drawing(wide, narrow, title, "curve")
+    return _drawing(wide, narrow, title)
 
 
-def _drawing(wide: str, narrow: str, title: str, key: str) -> Drawing:
+def _drawing(wide: str, narrow: str, title: str) -> Drawing:
     return Drawing(
-        wide=_for_page(wide, title, f"{key}-wide"),
-        narrow=_for_page(narrow, title, f"{key}-narrow"),
+        wide=_for_page(wide, title),
+        narrow=_for_page(narrow, title),
         file=_for_file(wide, title),
     )
 
@@ -232,9 +234,17 @@ def _panel(one: SeriesView, *, width: int, height: int) -> alt.LayerChart | alt.
     point = base.mark_point(
         filled=True, fill=look.colour, shape=look.shape, size=100, opacity=1, stroke=_PAPER
     ).encode(x=x, y=y)
+    # Above the band, or below it where there is no room above.
+    is_high = bool(rows) and rows[-1]["value"] > 0.6 * top
     said = base.mark_text(
-        align="right", baseline="bottom", dx=8, dy=-7, fontSize=_SIZE, fontWeight=600, color=_INK
-    ).encode(x=x, y=alt.Y("high:Q", scale=scale, axis=axis), text="said:N")
+        align="right",
+        baseline="top" if is_high else "bottom",
+        dx=8,
+        dy=9 if is_high else -7,
+        fontSize=_SIZE,
+        fontWeight=600,
+        color=_INK,
+    ).encode(x=x, y=alt.Y("low:Q" if is_high else "high:Q", scale=scale, axis=axis), text="said:N")
     title = alt.TitleParams(
         one.label,
         subtitle=f"n = {_n(one)}; axis ends at {percent(top).replace('.0 %', ' %')}",
@@ -265,8 +275,8 @@ def _for_file(svg: str, title: str) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _for_page(svg: str, title: str, key: str) -> str:
-    """The drawing in the page's colours and type, as wide as its place, with ids of its own."""
+def _for_page(svg: str, title: str) -> str:
+    """The drawing in the page's colours and type, and as wide as its place."""
     root = ElementTree.fromstring(svg)
     width = root.attrib.pop("width")
     root.attrib.pop("height")
@@ -279,10 +289,6 @@ def _for_page(svg: str, title: str, key: str) -> str:
         for name, value in element.attrib.items():
             if variable := _VARIABLES.get(value.casefold()):
                 element.set(name, f"var({variable})")
-            elif name == "id":
-                element.set(name, f"{key}-{value}")
-            elif "url(#" in value:
-                element.set(name, value.replace("url(#", f"url(#{key}-"))
     _name(root, title)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -293,6 +299,3 @@ def _name(root: ElementTree.Element, title: str) -> None:
     element = ElementTree.Element(f"{{{_SVG}}}title")
     element.text = title
     root.insert(0, element)
-
-
-ElementTree.register_namespace("", _SVG)

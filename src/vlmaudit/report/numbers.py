@@ -30,12 +30,13 @@ def visible(text: str) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """Text that begins a line.
+    """Text that begins a line; a symbol stays as it is, for P is not p.
 
-    >>> sentence_case("planted people")
-    'Planted people'
+    >>> sentence_case("planted people"), sentence_case("p cannot go below .005")
+    ('Planted people', 'p cannot go below .005')
     """
-    return text[:1].upper() + text[1:]
+    is_symbol = text[1:2] == " " and text[0] != "a"
+    return text if is_symbol else text[:1].upper() + text[1:]
 
 
 def count(number: int) -> str:
@@ -106,6 +107,15 @@ def p_number(p: float) -> str:
         if not any(rounded <= level < p for level in _LEVELS):
             return f"{p:.{digits}f}".removeprefix("0")
     return f"> {rounded:.3f}".replace("0.", ".")
+
+
+def p_floor(p: float) -> str:
+    """The smallest p-value that can come out: two digits are enough.
+
+    >>> p_floor(0.005), p_floor(1 / 1001)
+    ('.005', '.001')
+    """
+    return f"{p:.2g}".removeprefix("0")
 
 
 def p_value(p: float) -> str:

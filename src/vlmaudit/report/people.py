@@ -188,7 +188,7 @@ _Fields = tuple[tuple[str, Column, Callable[[PersonView], Cell]], ...]
 _FIELDS: Final[_Fields] = (
     ("identity", Column("Person"), _identity),
     ("detected", Column("Decision"), _decision),
-    ("arm", Column("Group"), _group),
+    ("arm", Column("Membership"), _group),
     ("occurrences", Column("Captions", "naming the person", True), _number("occurrences")),
     ("pictures", Column("Pictures", "", True), _pictures),
     ("score", Column("Votes", "templates (S)", True), _number("score")),
@@ -205,8 +205,9 @@ _ALWAYS: Final = frozenset(("identity", "detected", "arm", "pictures", "score"))
 
 def _known_fields(people: Sequence[PersonView]) -> _Fields:
     """The columns for which somebody has a value."""
+    planted = any(person.group for person in people)
     return tuple(
-        field
+        (field[0], Column("Group"), field[2]) if planted and field[0] == "arm" else field
         for field in _FIELDS
         if field[0] in _ALWAYS
         or any(getattr(person.row, field[0]) is not None for person in people)

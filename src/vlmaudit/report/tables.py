@@ -11,6 +11,7 @@ from vlmaudit.report.numbers import (
     decimal,
     hits,
     interval,
+    p_floor,
     p_number,
     percent,
     sentence_case,
@@ -272,8 +273,8 @@ def test_table(finding: Finding) -> Table:
     """Every test of the finding."""
     rows = []
     for test in finding.tests:
-        floor = () if test.p_min is None else (f"cannot go below {test.p_min:.2g}",)
-        drawn = () if test.null_n is None else (f"{count(test.null_n)} × {visible(test.unit)}",)
+        floor = () if test.p_min is None else (f"cannot go below {p_floor(test.p_min)}",)
+        size = f"null of {count(test.null_n)}, by {visible(test.unit)}" if test.null_n else ""
         family = () if test.family is None else (f"with: {visible(test.family)}",)
         adjusted = NO_VALUE if test.p_adjusted is None else p_number(test.p_adjusted)
         rows.append(
@@ -283,7 +284,7 @@ def test_table(finding: Finding) -> Table:
                     Cell(decimal(test.statistic, 3)),
                     Cell(p_number(test.p), floor),
                     Cell(adjusted, family),
-                    Cell(sentence_case(visible(test.null)), drawn),
+                    Cell(sentence_case(visible(test.null)), (size,) if size else ()),
                 )
             )
         )

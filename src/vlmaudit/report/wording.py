@@ -12,6 +12,7 @@ from vlmaudit.report.numbers import (
     counted,
     hits,
     interval,
+    p_floor,
     p_value,
     rate,
     sentence_case,
@@ -320,7 +321,8 @@ def _does_not_prove(finding: Finding) -> Iterable[str]:
         )
         smallest = [person.p_min for person in finding.people if person.p_min is not None]
         if smallest:
-            yield f"With the names and people compared with, no p can be below {min(smallest):.2g}."
+            floor = p_floor(min(smallest))
+            yield f"With the names and people compared with, no p can be below {floor}."
     else:
         yield (
             "A flag by votes carries no error bound for one person: a popular name can win"

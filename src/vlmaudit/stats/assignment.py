@@ -7,12 +7,16 @@ that its null is the assignment that was really used.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Real
 
 from vlmaudit.seeds import stream
 from vlmaudit.stats.ranks import midranks
+
+_BLOCK: Final = 1000  # plantings ranked at once: memory stays at some tens of megabytes
+_Correlations = Float[np.ndarray, " plantings"]
 
 
 def assign(
@@ -99,28 +103,38 @@ def dose_response(
         raise ValueError(f"{len(doses)} doses, {len(scores)} scores, {len(strata)} strata")
     if not np.isfinite(scores).all():
         raise ValueError("a score is not finite: a failed person must be left out beforehand")
-    plantings = np.stack([doses, *(redraw(rng) for _ in range(n_permutations))])
     labels = np.asarray(strata, dtype=str)
-    products = np.zeros(len(plantings))
-    dose_squares, score_square, n = np.zeros(len(plantings)), 0.0, 0
-    for stratum in np.unique(labels):
-        inside = labels == stratum
-        dose_ranks = _centred_ranks(plantings[:, inside])
-        score_ranks = _centred_ranks(scores[inside])
-        products += dose_ranks @ score_ranks
-        dose_squares += (dose_ranks**2).sum(axis=1)
-        score_square += float((score_ranks**2).sum())
-        n += int(inside.sum()) * bool(dose_ranks[0].any() and score_ranks.any())
-    scale = np.sqrt(dose_squares * score_square)
-    statistics = np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0)
-    # Correlations are of order 1: nearer than this is a tie, and ties count against.
-    as_large = int((statistics[1:] >= statistics[0] - 1e-12).sum())
+    members = [np.flatnonzero(labels == stratum) for stratum in np.unique(labels)]
+    score_ranks = [_centred_ranks(scores[inside]) for inside in members]
+    score_square = sum(float((ranks**2).sum()) for ranks in score_ranks)
+
+    def correlations(plantings: Real[np.ndarray, "plantings people"]) -> _Correlations:
+        products, dose_square = np.zeros(len(plantings)), np.zeros(len(plantings))
+        for inside, of_scores in zip(members, score_ranks, strict=True):
+            of_doses = _centred_ranks(plantings[:, inside])
+            products += of_doses @ of_scores
+            dose_square += (of_doses**2).sum(axis=1)
+        scale = np.sqrt(dose_square * score_square)
+        return np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0)
+
+    observed = float(correlations(doses[None])[0])
+    as_large = 0
+    for done in range(0, n_permutations, _BLOCK):
+        size = min(_BLOCK, n_permutations - done)
+        null = correlations(np.stack([redraw(rng) for _ in range(size)]))
+        # Correlations are of order 1: nearer than this is a tie, and ties count against.
+        as_large += int((null >= observed - 1e-12).sum())
+    varying = [
+        len(inside)
+        for inside, of_scores in zip(members, score_ranks, strict=True)
+        if of_scores.any() and np.ptp(doses[inside]) > 0
+    ]
     return DoseResponse(
-        value=float(statistics[0]),
+        value=observed,
         p=(1 + as_large) / (1 + n_permutations),
         p_min=1 / (1 + n_permutations),
         null_n=n_permutations,
-        n=n,
+        n=sum(varying),
     )
 
 

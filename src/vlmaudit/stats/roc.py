@@ -66,7 +66,7 @@ def auc(
     error = areas.standard_error(areas.of_members, areas.of_non_members)
     interval = clopper_pearson(value * pairs, pairs, level=level)
     method: AucMethod = PAIRS
-    if error is not None and 0 < value < 1:
+    if error is not None:
         half = _normal_quantile(level) * error / (value * (1 - value))
         centre = special.logit(value)
         interval = Interval(
@@ -94,7 +94,7 @@ def auc_difference(
     """AUC of `scores` minus AUC of `other_scores`, paired by person (DeLong 1988).
 
     Used for what an attack adds to a guess that never asked the model. Where the paired
-    variance is 0 or there are few people, disjoint pairs of people are compared instead, as in `auc`.
+    variance is 0 or there are few people, disjoint pairs are compared instead, as in `auc`.
 
     Raises:
         ValueError: A score is not finite, or a group is empty.

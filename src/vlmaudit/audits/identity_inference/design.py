@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from vlmaudit.stats.assignment import planted_arms
 
@@ -29,9 +29,9 @@ class Design:
 
 def read_design(planted: Mapping[str, object]) -> Design:
     """The design from the content of ``planted.json``."""
-    people = cast("list[dict[str, str]]", planted["people"])
+    people = cast("list[dict[str, Any]]", planted["people"])
     sizes = cast("dict[str, int]", planted["arms"])
-    arms = {person["identity"]: person["arm"] for person in people}
+    arms = {person["identity"]: _label(person["arm"], person["dose"]) for person in people}
     replayed = planted_arms(
         [person["stratum"] for person in people], sizes, seed=cast("int", planted["seed"])
     )
@@ -43,6 +43,11 @@ def read_design(planted: Mapping[str, object]) -> Design:
         is_member={arm: _is_member(arm) for arm in order},
         is_randomised=replayed == list(arms.values()),
     )
+
+
+def _label(arm: str, dose: int) -> str:
+    """The paired arm is one arm a dose."""
+    return f"{arm} {dose}" if arm == "paired" else arm
 
 
 def _dose(arm: str) -> int | None:

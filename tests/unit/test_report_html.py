@@ -1,0 +1,110 @@
+"""The page as a file: whole, self-contained, escaped."""
+
+import hashlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from base64 import b64encode
+
+from vlmaudit.report.html import render, write_report
+
+
+def test_the_page_and_its_figures_are_written_whole(findings, tmp_path):
+    page = write_report(findings.make_study(), tmp_path / "run")
+    assert page == tmp_path / "run" / "report.html"
+    assert page.read_text("utf-8").rstrip().endswith("</html>")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["figures", "report.html"]
+    figures = sorted((tmp_path / "run" / "figures").iterdir())
+    assert [path.name for path in figures] == ["curve.svg", "groups.svg"]
+    for path in figures:
+        text = path.read_text("utf-8")
+        assert ElementTree.fromstring(text).get("viewBox")
+        # A file of its own knows no variables of a page.
+        assert "var(" not in text
+
+
+def test_writing_again_replaces_what_was_there(findings, tmp_path):
+    write_report(findings.make_study(), tmp_path)
+    page = write_report(findings.make_finding(), tmp_path)
+    assert "Ada Lovelace" in page.read_text("utf-8")
+
+
+def test_the_same_finding_gives_the_same_page(findings):
+    assert render(findings.make_study()) == render(findings.make_study())
+
+
+def test_hostile_text_is_escaped_wherever_it_comes_from(findings):
+    evil = "<script>alert(1)</script>"
+    study = findings.make_study(names=(evil,))
+    groups = [group.model_copy(update={"group": f"{group.group}{evil}"}) for group in study.groups]
+    people = [
+        person.model_copy(update={"identity": person.identity + evil, "arm": evil, "note": evil})
+        for person in study.people[:12]
+    ]
+    finding = study.model_copy(
+        update={
+            "groups": groups,
+            "people": people,
+            "sentence": evil,
+            "notes": [evil],
+            "gates": [study.gates[0].model_copy(update={"name": evil, "sentence": evil})],
+            "settings": {evil: evil},
+            "model": findings.MODEL.model_copy(update={"name": evil}),
+            "failures": study.failures.model_copy(
+                update={"people_lost": [evil], "reasons": {evil: 1}}
+            ),
+        }
+    )
+    page = render(finding)
+    assert evil not in page
+    assert page.count("<script>") == 1
+    assert page.count("&lt;script&gt;") > 20
+
+
+def test_nothing_is_fetched_and_only_our_script_may_run(findings):
+    page = render(findings.make_study())
+    links = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", page)
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert "@import" not in page
+    assert "url(" not in re.sub(r"url\(#", "", page)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none';")
+    script = re.search(r"<script>(.*)</script>", page, re.DOTALL)
+    assert script is not None
+    digest = b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy[1].replace("&#39;", "'")
+
+
+def test_drawings_on_one_page_share_no_ids(findings):
+    ids = re.findall(r'\bid="([^"]+)"', render(findings.make_study()))
+    assert len(ids) == len(set(ids))
+
+
+def test_every_chart_has_its_table(findings):
+    page = render(findings.make_study())
+    assert page.count('role="img"') == 4  # two charts, each for a wide and a narrow page
+    for caption in ("Share of people detected, by group", "Rates by number of attack pictures"):
+        assert f"<caption>{caption}</caption>" in page
+
+
+def test_a_finding_without_groups_or_curve_has_a_page_too(findings, tmp_path):
+    page = write_report(findings.make_finding(), tmp_path).read_text("utf-8")
+    assert 'role="img"' not in page
+    assert not list((tmp_path / "figures").iterdir())
+
+
+def test_a_full_page_stays_small(findings):
+    people = [findings.person(f"person-{i:05}", name="Ada Lovelace" * 3) for i in range(6000)]
+    assert len(render(findings.make_finding(people=people)).encode()) < 5_000_000
+
+
+def test_importing_the_report_loads_no_drawing_and_no_model_library():
+    code = (
+        "import sys, vlmaudit.report.html, vlmaudit.report.text;"
+        "print([m for m in ('altair', 'torch', 'transformers', 'open_clip') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
