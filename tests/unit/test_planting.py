@@ -107,7 +107,7 @@ def test_true_names_and_decoys_are_one_shuffled_draw(monkeypatch):
         "controls": [int(p.name.split()[1]) for p in plan.controls],
         "decoys": [int(decoy.name.split()[1]) for decoy in plan.decoys],
     }
-    total = (len(plan.audited) + len(plan.controls) + 400) / 2 + 1000
+    total = sum(map(len, (plan.audited, plan.controls, plan.named_strangers))) / 2 + 1000
     for of_kind in places.values():
         standard_error = total / np.sqrt(12 * len(of_kind))
         assert abs(np.mean(of_kind) - total / 2) < 4 * standard_error
