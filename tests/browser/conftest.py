@@ -6,10 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-_FINDINGS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "findings.py")))
-
 
 @pytest.fixture(scope="session")
 def findings():
     """Builders of hand-made findings: make_finding, make_study, person, estimate."""
-    return _FINDINGS
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "findings.py")))

@@ -102,7 +102,7 @@ class HfContrastive:
 
     def _tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
         """Each text's tokens, without padding."""
-        asked = [text.lower() for text in texts] if self._is_siglip else list(texts)
+        asked = [text for text in texts] if self._is_siglip else list(texts)
         columns = self._tokenizer(asked, truncation=True, max_length=self._context)
         if self._is_siglip:
             columns = {"input_ids": columns["input_ids"]}

@@ -165,8 +165,8 @@ class _Script(Record):
 
     people: dict[str, str]
     strength: float = 4.0
-    hubs: list[str] = []
-    broken: list[str] = []
+    hubs: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     seed: int = 0
 
 
