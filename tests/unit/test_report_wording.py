@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmaudit.report.numbers import p_number, percent, rate, visible
 from vlmaudit.report.people import FOLD_ABOVE, MAX_PEOPLE
 from vlmaudit.report.views import view
+from vlmaudit.results.numbers import p_number, percent, rate, visible
 from vlmaudit.results.records import Estimate, Failures, Gate
 
 HOSTILE = (

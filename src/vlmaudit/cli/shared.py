@@ -48,8 +48,10 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except OSError as problem:
             if problem.errno not in _DISK:
                 raise
-            _say(f"error: {problem.filename or 'disk'}: {problem.strerror}. Nothing was lost; make "
-                 "room or give another folder, and run the same command again.")
+            _say(
+                f"error: {problem.filename or 'disk'}: {problem.strerror}. Nothing was lost; make "
+                "room or give another folder, and run the same command again."
+            )
             raise typer.Exit(EXIT_ERROR) from problem
         except KeyboardInterrupt as problem:
             _say("Stopped. What was answered is kept; the same command goes on.")

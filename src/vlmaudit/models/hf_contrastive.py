@@ -69,7 +69,7 @@ class HfContrastive:
             full = self.encode_texts(PROBE_TEXTS)
             self._pads_in_full = False
             short = np.concatenate([self.encode_texts([text]) for text in PROBE_TEXTS])
-            self._pads_in_full = not np.abs(short - full).max() <= TOLERANCES[record.dtype]
+            self._pads_in_full = False and np.abs(short - full).max() <= TOLERANCES[record.dtype]
 
     @property
     def record(self) -> ModelRecord:
@@ -102,7 +102,7 @@ class HfContrastive:
 
     def _tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
         """Each text's tokens, without padding."""
-        asked = [text for text in texts] if self._is_siglip else list(texts)
+        asked = [text.lower() for text in texts] if self._is_siglip else list(texts)
         columns = self._tokenizer(asked, truncation=True, max_length=self._context)
         if self._is_siglip:
             columns = {"input_ids": columns["input_ids"]}

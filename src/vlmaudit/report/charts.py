@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import altair as alt
 import vl_convert
 
-from vlmaudit.report.numbers import bound, count, hits, percent
 from vlmaudit.report.parts import Drawing, GroupView, SeriesView
+from vlmaudit.results.numbers import bound, count, hits, percent
 
 # Okabe and Ito's colours, told apart by colour-blind readers; shapes tell them apart as well.
 _MEMBER: Final = "#0072b2"

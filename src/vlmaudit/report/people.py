@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding, PersonRow
-from vlmaudit.report.numbers import (
+from vlmaudit.report.parts import Cell, Column, Mark, PeopleTables, PersonView, Row, Table
+from vlmaudit.report.wording import is_planted, votes_needed
+from vlmaudit.results.numbers import (
     NO_VALUE,
     count,
     counted,
@@ -14,8 +16,6 @@ from vlmaudit.report.numbers import (
     percent,
     visible,
 )
-from vlmaudit.report.parts import Cell, Column, Mark, PeopleTables, PersonView, Row, Table
-from vlmaudit.report.wording import is_planted, votes_needed
 
 FOLD_ABOVE: Final = 100
 """People in the table above which those who are of least interest are folded away."""

@@ -4,19 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding, GroupRow
-from vlmaudit.report.numbers import (
-    NO_VALUE,
-    bound,
-    count,
-    decimal,
-    hits,
-    interval,
-    p_floor,
-    p_number,
-    percent,
-    sentence_case,
-    visible,
-)
 from vlmaudit.report.parts import (
     Cell,
     Column,
@@ -33,6 +20,19 @@ from vlmaudit.report.wording import (
     is_planted,
     quantity_label,
     votes_needed,
+)
+from vlmaudit.results.numbers import (
+    NO_VALUE,
+    bound,
+    count,
+    decimal,
+    hits,
+    interval,
+    p_floor,
+    p_number,
+    percent,
+    sentence_case,
+    visible,
 )
 from vlmaudit.results.records import Estimate, Failures, Gate
 

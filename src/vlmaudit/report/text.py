@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmaudit.audits.identity_inference.finding import Finding
-from vlmaudit.report.numbers import NO_VALUE, bound, hits, interval
 from vlmaudit.report.parts import GateView, GroupView, Mark
 from vlmaudit.report.views import ReportView, view
+from vlmaudit.results.numbers import NO_VALUE, bound, hits, interval
 from vlmaudit.results.records import Verdict
 
 # Lines longer than this tire the eye, however wide the terminal is.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding
-from vlmaudit.report.numbers import visible
 from vlmaudit.report.parts import (
     Fact,
     GateView,
@@ -42,6 +41,7 @@ from vlmaudit.report.wording import (
     repeat_commands,
     votes_needed,
 )
+from vlmaudit.results.numbers import visible
 
 IN_WORDS_UP_TO: Final = 12
 """People up to which everyone's evidence is also written out in sentences."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding
-from vlmaudit.report.numbers import (
+from vlmaudit.report.parts import Fact, Headline, Quantity
+from vlmaudit.results.numbers import (
     bound,
     count,
     counted,
@@ -18,7 +19,6 @@ from vlmaudit.report.numbers import (
     sentence_case,
     visible,
 )
-from vlmaudit.report.parts import Fact, Headline, Quantity
 from vlmaudit.results.records import Estimate, Failures, Protocol, Verdict
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("TPR", "FPR", "FNR", "TNR", "accuracy")

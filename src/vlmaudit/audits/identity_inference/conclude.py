@@ -13,6 +13,7 @@ from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.finding import CurvePoint, Finding, GroupRow, PersonRow
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes
+from vlmaudit.results.numbers import percent
 from vlmaudit.results.records import Estimate, Failures, ModelRecord, Verdict
 from vlmaudit.seeds import stream
 from vlmaudit.stats.association import Association, NoEvidence
@@ -159,7 +160,7 @@ def _row(
         origin=one.person.origin,
         membership=one.person.membership,
         occurrences=one.person.occurrences,
-        arm=design.arms.get(one.person.identity, "") if design else "",
+        arm=design.words_of(one.person.identity) if design else "",
         pictures=one.pictures,
         failed=one.failed,
         detected=decision.detected,
@@ -208,7 +209,7 @@ def _groups(
     if design:
         for arm in design.order:
             kind: Literal["dose", "arm"] = "dose" if design.is_member[arm] is not None else "arm"
-            chosen = [row for row in people if row.arm == arm]
+            chosen = [row for row in people if row.arm == design.words[arm]]
             add(kind, design.words[arm], design.is_member[arm], chosen)
     for membership, words, is_member in (
         ("member", "members", True),
@@ -294,7 +295,7 @@ def _verdict_by_test(
     if n_detected:
         return "found", (
             f"The model ties the faces of {n_detected} of {n} people to their names; about "
-            f"{settings.alpha:.0%} of these detections, or fewer, are expected to be false."
+            f"{percent(settings.alpha)} of these detections, or fewer, are expected to be false."
         )
     if next(gate for gate in checked.gates if gate.name == gates.POSITIVE).passed is None:
         return "inconclusive", (

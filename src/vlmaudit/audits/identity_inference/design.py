@@ -26,6 +26,10 @@ class Design:
     is_member: Mapping[str, bool | None]
     is_randomised: bool
 
+    def words_of(self, identity: str) -> str:
+        """What was done to a person; empty for somebody who is not on record."""
+        return self.words[self.arms[identity]] if identity in self.arms else ""
+
 
 def read_design(planted: Mapping[str, object]) -> Design:
     """The design from the content of ``planted.json``."""

@@ -49,7 +49,7 @@ class GroupRow(Record):
 
     group: str = Field(description="Such as 'planted 16 times' or 'never planted'.")
     kind: Literal["dose", "arm", "occurrences", "membership"]
-    order: int = Field(description="Position within its kind.")
+    order: int = Field(description="Position among all groups.")
     is_member: bool | None = Field(description="True: the rate is a TPR; False: an FPR.")
     detected: Estimate = Field(description="Share detected by this finding's protocol.")
     by_votes: Estimate = Field(description="Share with S of at least tau, in this pool.")
