@@ -5,7 +5,7 @@ READY := .venv/.ready
 # One thread a process in tests: on two shared cores, barriers cost more than threads bring.
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick prove check fix bench golden
+.PHONY: help demo test quick prove check fix bench
 
 help:   ## these lines
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 10
@@ -37,9 +37,6 @@ check: $(READY)   ## formatting, lint, types, layers
 fix: $(READY)   ## let ruff mend what it can
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
-
-golden: $(READY)   ## write the golden files anew; read the difference
-	$(ONE) VLMAUDIT_GOLDEN=write $(BIN)/pytest tests/golden
 
 bench: $(READY)   ## the side-by-side measurements, each a ratio with its target
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done

@@ -364,3 +364,15 @@ def test_a_cut_that_is_not_exact_is_not_used(spec_of, model_of, monkeypatch):
     monkeypatch.setattr(_CausalTower, "pooled_positions", lambda _, tokens: tokens[:, 0] * 0 + 1)
     misled = load_contrastive(spec_of("open_clip"))
     np.testing.assert_allclose(misled.encode_texts(TEXTS), honest, atol=NOISE)
+
+
+def test_padding_that_counts_is_always_the_same(spec_of, tmp_path):
+    """Padded on the left, a text's tokens move with the longest text beside it."""
+    folder = shutil.copytree(spec_of("CLIP").removeprefix("hf:"), tmp_path / "left")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    text = json.dumps({**settings, "padding_side": "left"})
+    (folder / "tokenizer_config.json").write_text(text)
+    model = load_contrastive(f"hf:{folder}")
+    together = model.encode_texts(TEXTS)
+    for text, row in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(model.encode_texts([text])[0], row, atol=NOISE)

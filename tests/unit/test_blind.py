@@ -74,9 +74,9 @@ def test_many_people_can_be_balanced_and_few_cannot():
     many = gate(noise(800), np.arange(800) < 400)
     assert many.label == "balanced"
     assert many.upper <= 0.6
-    few = gate(noise(30), np.arange(30) < 3)
+    few = gate(noise(40), np.arange(40) % 2 < 1)
     assert few.label == "undetermined"
-    assert few.upper > 0.6
+    assert few.auc < 0.6 < few.upper  # it is not the AUC that decides
     assert few.sentence.startswith("Too few people")
 
 

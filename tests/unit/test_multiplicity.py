@@ -19,7 +19,7 @@ def rejected_by_step_up(p, alpha):
 
 
 def test_the_authors_own_example():
-    """Benjamini and Hochberg (1995), on treatments of infarction: four of fifteen hypotheses fall at 5 %."""
+    """Benjamini and Hochberg (1995), treatments of infarction: four of fifteen fall at 5 %."""
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
     p += [0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
     adjusted = benjamini_hochberg(np.array(p))

@@ -69,7 +69,7 @@ class HfContrastive:
             full = self.encode_texts(PROBE_TEXTS)
             self._pads_in_full = False
             short = np.concatenate([self.encode_texts([text]) for text in PROBE_TEXTS])
-            self._pads_in_full = False and np.abs(short - full).max() <= TOLERANCES[record.dtype]
+            self._pads_in_full = not np.abs(short - full).max() <= TOLERANCES[record.dtype]
 
     @property
     def record(self) -> ModelRecord:

@@ -1,8 +1,8 @@
 """Which name fits a picture best, for very many pictures, names and templates.
 
 The product of picture and text embeddings is made in pieces, each of which is reduced at once to
-what is kept of it: the best name and its cosine, and the runner-up's if asked. No pictures-by-names matrix is
-ever whole, and nearly all of the time goes into the matrix product itself.
+what is kept of it: the best name and its cosine, and the runner-up's if asked. No matrix of all
+pictures and names is ever whole, and nearly all of the time goes into the product itself.
 """
 
 from dataclasses import dataclass

@@ -177,8 +177,8 @@ def _level(name: str, who: str, rows: Sequence[PersonRow], checked: Checked) -> 
             name=name,
             passed=hits <= allowed,
             sentence=(
-                f"{hits} of {n} {who} reach p of at most {p_number(LEVEL)}; up to {allowed} are chance. "
-                f"{detected} of them were detected."
+                f"{hits} of {n} {who} reach p of at most {p_number(LEVEL)}; up to {allowed} are "
+                f"chance. {detected} of them were detected."
             ),
         )
     )
@@ -187,7 +187,7 @@ def _level(name: str, who: str, rows: Sequence[PersonRow], checked: Checked) -> 
             name=f"level: {name}",
             p=1.0 if hits == 0 else float(special.bdtrc(hits - 1, n, LEVEL)),
             statistic=hits,
-            null=f"at most {percent(LEVEL)} of people with nothing to find reach p of {p_number(LEVEL)}",
+            null=f"where nothing is to be found, p of {p_number(LEVEL)} is that rare or rarer",
             null_n=n,
         )
     )
@@ -379,8 +379,8 @@ def _low_fpr(hits: int, n: int) -> str:
     )
     return (
         f"{hits} of {n} known non-members were flagged: the false-positive rate is at most "
-        f"{percent(upper_limit(hits, n))} (one-sided 95 % limit). With as many flagged, a claim needs "
-        f"this many non-members: {needs}."
+        f"{percent(upper_limit(hits, n))} (one-sided 95 % limit). With as many flagged, a claim "
+        f"needs this many non-members: {needs}."
     )
 
 
