@@ -84,13 +84,13 @@ def test_every_published_pair_has_one_spelling_that_is_not_refused():
     import open_clip
 
     from vlmaudit.models.loading import parse_spec
-    from vlmaudit.models.open_clip_adapter import _refuse_other_activation
+    from vlmaudit.models.open_clip_sources import refuse_other_activation
 
     accepted = {}
     for arch, tag in open_clip.list_pretrained():
         config = open_clip.get_pretrained_cfg(arch, tag)
         try:
-            _refuse_other_activation(parse_spec(f"open_clip:{arch}/{tag}"), config)
+            refuse_other_activation(parse_spec(f"open_clip:{arch}/{tag}"), config)
         except ModelError:
             uses = open_clip.get_model_config(arch).get("quick_gelu", False)
             assert uses != config.get("quick_gelu", False)

@@ -94,6 +94,19 @@ def test_nobody_shares_a_name_with_anybody(plan):
     assert len({fold_name(name) for name in names}) == len(names)
 
 
+def test_a_name_that_both_sexes_bear_is_given_once(monkeypatch):
+    def unisex(count, *, sex, origin, rng, exclude):
+        free = (f"Robin {n}" for n in range(1000) if f"Robin {n}" not in exclude)
+        return [next(free) for _ in range(count)]
+
+    monkeypatch.setattr(planting, "draw_names", unisex)
+    plan = plan_study(SMALL, seed=0)
+    names = [p.name for p in plan.audited + plan.controls + plan.named_strangers]
+    names += [decoy.name for decoy in plan.decoys]
+
+    assert len(set(names)) == len(names)
+
+
 def test_true_names_and_decoys_are_one_shuffled_draw(monkeypatch):
     """Were names handed out as they come, the first drawn would be the audited people's."""
 
@@ -216,9 +229,13 @@ def test_a_finished_study_is_used_as_it_is(drawn):
     picture.write_bytes(before)
 
 
-def test_a_study_of_other_settings_is_refused_by_their_names(drawn):
-    with pytest.raises(RunError, match=r"other never, seed; choose another folder"):
-        draw_study(replace(SMALL, never=6), drawn.root, seed=SEED + 1)
+@pytest.mark.parametrize(
+    ("never", "seed", "differing"),
+    [(6, SEED, "never"), (5, SEED + 1, "seed"), (6, SEED + 1, "never, seed")],
+)
+def test_a_study_of_other_settings_is_refused_by_their_names(drawn, never, seed, differing):
+    with pytest.raises(RunError, match=f"with other {differing}; choose another folder"):
+        draw_study(replace(SMALL, never=never), drawn.root, seed=seed)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

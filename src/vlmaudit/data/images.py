@@ -51,7 +51,7 @@ def open_picture(path: Path) -> Image.Image:
                         f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,}"
                     )
                 picture.load()
-                return _as_rgb(ImageOps.exif_transpose(picture))
+                return as_rgb(picture)
     except Image.DecompressionBombError as problem:
         raise PictureError(f"more than {MAX_PIXELS:,} pixels") from problem
     except UnidentifiedImageError as problem:
@@ -65,15 +65,28 @@ def open_picture(path: Path) -> Image.Image:
         raise PictureError(f"{kind} picture ({reason.splitlines()[0]})") from problem
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _from_deep_grey(picture)
-    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """Any picture upright, in 8-bit RGB, with what is transparent laid on white.
+
+    Pillow's own conversion turns transparent pixels black and clips 16-bit grey to white.
+
+    >>> as_rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0))
+    (255, 255, 255)
+    >>> as_rgb(Image.new("I;16", (1, 1), 32768)).getpixel((0, 0))
+    (128, 128, 128)
+
+    Raises:
+        PictureError: A pixel is not a number.
+    """
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode == "F" or upright.mode.startswith("I"):
+        return _from_deep_grey(upright)
+    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
         white.alpha_composite(layer)
         return white.convert("RGB")
-    return picture.convert("RGB")
+    return upright.convert("RGB")
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:

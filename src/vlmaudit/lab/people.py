@@ -22,7 +22,7 @@ PICTURE_SIDE: Final = 64
 _RASTER_SIDE: Final = 96
 _CELLS: Final = 16  # the style draws on a grid of 16 x 16
 # Root mean square difference of two drawings over the grid, in grey levels of 255. Below it two
-# people share all but a mouth or a shade. Of 3000 people about 3 % are drawn again for it.
+# people share all but a mouth or a shade. Of 3000 people 53 are drawn again for it.
 MIN_DISTANCE: Final = 18.0
 _MAX_ATTEMPTS: Final = 100
 
@@ -103,7 +103,7 @@ def draw_people(sexes: Sequence[str], *, seed: int) -> list[Drawing]:
         for attempt in range(_MAX_ATTEMPTS):
             drawing = draw_person(f"{seed}/{number}/{attempt}", sex)
             own = grid(drawing)
-            # |a - b|^2 by products: four times faster than subtracting everybody from everybody.
+            # |a - b|^2 by products: subtracting doubles the time that 3000 people take to draw.
             distances = squares[:number] + own @ own - 2 * (cells[:number] @ own)
             if distances.min(initial=np.inf) >= nearest_allowed:
                 break

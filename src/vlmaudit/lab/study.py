@@ -103,7 +103,7 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
             "choose another folder, or remove this one."
         )
     plan = plan_study(design, seed=seed)
-    if found is not None and found["complete"]:
+    if found is not None and found.get("complete"):
         return Study(out, plan)
     out.mkdir(parents=True, exist_ok=True)
     _write_json(path, {**manifest, "complete": False})
@@ -119,8 +119,7 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
             rng=picture_stream(plan, "attack", number),
         )
         for place, picture in enumerate(pictures):
-            # Noise hardly compresses: level 1 is as small and three times as quick.
-            Image.fromarray(picture).save(folder / f"{place:03d}.png", compress_level=1)
+            Image.fromarray(picture).save(folder / f"{place:03d}.png")
         if progress is not None:
             progress(number + 1, len(audited_and_controls))
     for parent, persons in ((study.people, plan.audited), (study.controls, plan.controls)):

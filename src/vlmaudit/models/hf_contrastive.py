@@ -11,10 +11,10 @@ import transformers
 from jaxtyping import Float, Int
 from PIL.Image import Image, new
 
+from vlmaudit.data.images import as_rgb
 from vlmaudit.errors import CapabilityError
 from vlmaudit.models.devices import TOLERANCES, TORCH_DTYPES, pick_device
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.pictures import as_rgb
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
 from vlmaudit.models.vectors import unit_rows
 from vlmaudit.models.weights import (
@@ -148,7 +148,7 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
     place = pick_device(spec, device)
     source = _source(spec)
     revision = spec.variant or "main"
-    with _without_chatter():
+    with _without_chatter(show_bars=spec.path is None):
         config = _config(spec, source, revision)
         _require_features(spec, config)
         model = _model(spec, source, revision, dtype).to(place)
@@ -299,15 +299,16 @@ def _pooled(output: Any) -> Float[np.ndarray, "rows dim"]:  # noqa: ANN401
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """No progress bars and no advice from transformers while a model is loaded."""
+def _without_chatter(*, show_bars: bool) -> Iterator[None]:
+    """No advice from transformers while a model is loaded; progress bars only for downloads."""
     logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    if not show_bars:
+        logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
-        if bars:
+        if had_bars:
             logging.enable_progress_bar()

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,10 +13,10 @@ from PIL.Image import Image
 from torch import nn
 from torch.func import functional_call
 
-from vlmaudit.errors import did_you_mean
+from vlmaudit.data.images import as_rgb
 from vlmaudit.models.devices import TOLERANCES, pick_device
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.pictures import as_rgb
+from vlmaudit.models.open_clip_sources import Source, find
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
 from vlmaudit.models.vectors import unit_rows
 from vlmaudit.models.weights import (
@@ -34,22 +32,8 @@ from vlmaudit.results.records import ModelRecord
 Model: TypeAlias = Any
 Tokenizer: TypeAlias = Any
 
-CONFIG_NAME: Final = "open_clip_config.json"
-QUICKGELU: Final = "-quickgelu"
 
 _PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-_PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode")
-# In a folder with several checkpoints open_clip takes the first of these.
-_CHECKPOINT_NAMES: Final = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "pytorch_model.pth",
-    "model.pth",
-)
 
 
 class OpenClip:
@@ -204,15 +188,6 @@ class _EncodeText(nn.Module):
         return self.model.encode_text(tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where architecture, tokenizer, weights and preprocessing come from."""
-
-    architecture: str
-    checkpoint: Path
-    preprocessing: Mapping[str, Any]
-
-
 def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) -> OpenClip:
     """Load an open_clip model.
 
@@ -220,7 +195,7 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
         ModelError: It cannot be found, trusted or used as it is asked for.
     """
     place = pick_device(spec, device)
-    source = _find(spec)
+    source = find(spec)
     shapes = checkpoint_shapes(spec, source.checkpoint)
     model = _build(spec, source, place, dtype)
     if spec.path is not None:
@@ -254,89 +229,7 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
         ) from problem
 
 
-def _find(spec: ModelSpec) -> _Source:
-    if not spec.name:
-        return _in_folder(spec)
-    if spec.name not in open_clip.list_models():
-        hint = did_you_mean(spec.name, open_clip.list_models())
-        raise spec.error(f"no such architecture.{hint}")
-    return _published(spec) if spec.path is None else _in_file(spec, spec.path)
-
-
-def _published(spec: ModelSpec) -> _Source:
-    config = open_clip.get_pretrained_cfg(spec.name, spec.variant)
-    _refuse_other_activation(spec, config)
-    if not config:
-        tags = open_clip.list_pretrained_tags_by_model(spec.name)
-        hint = did_you_mean(spec.variant, tags)
-        known = f" Known: {', '.join(tags)}." if tags else f" There are none for {spec.name}."
-        raise spec.error(f"no such weights.{hint or known}")
-    try:
-        file = open_clip.download_pretrained(config)
-    # Hub, proxy, disk and checksum each fail in their own way; none of them is ours to repair.
-    except Exception as problem:
-        raise spec.error(
-            f"its weights are not on this machine, and {why_no_hub(problem)}. Fetch them where you "
-            f"can and give the file: open_clip:{spec.name}@FILE."
-        ) from problem
-    return _Source(spec.name, Path(file), {key: config[key] for key in _PREPROCESSING})
-
-
-def _in_file(spec: ModelSpec, file: Path) -> _Source:
-    uses_quick_gelu = _uses_quick_gelu(spec.name)
-    needs_quick_gelu = _trained_with_quick_gelu(file)
-    if needs_quick_gelu is not None and needs_quick_gelu != uses_quick_gelu:
-        raise _other_activation(spec, f"@{file}", needs_quick_gelu=needs_quick_gelu)
-    # The pictures of released weights of one architecture are nearly always prepared alike;
-    # open_clip itself would prepare them as for OpenAI's, which is wrong for SigLIP and others.
-    released = [
-        {key: config[key] for key in _PREPROCESSING}
-        for tag in open_clip.list_pretrained_tags_by_model(spec.name)
-        if (config := open_clip.get_pretrained_cfg(spec.name, tag))
-    ]
-    alike = bool(released) and all(each == released[0] for each in released)
-    return _Source(spec.name, file, released[0] if alike else {})
-
-
-def _in_folder(spec: ModelSpec) -> _Source:
-    folder = spec.path
-    assert folder is not None
-    if not folder.is_dir():
-        raise spec.error("there is no such folder.")
-    config_file = folder / CONFIG_NAME
-    if not config_file.is_file():
-        hint = ""
-        if (folder / "config.json").is_file():
-            hint = f' It looks like a transformers model: write "hf:{spec.text.partition(":")[2]}".'
-        raise spec.error(f"the folder has no {CONFIG_NAME}.{hint}")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= set(config["model_cfg"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise spec.error(f"{CONFIG_NAME} cannot be read ({one_line(problem)}).") from problem
-    if not complete:
-        raise spec.error(f"{CONFIG_NAME} describes no model (model_cfg is incomplete).")
-    return _Source(f"local-dir:{folder}", _checkpoint_in(spec, folder), {})
-
-
-def _checkpoint_in(spec: ModelSpec, folder: Path) -> Path:
-    """The checkpoint open_clip takes; where its choice is arbitrary there is an error instead."""
-    endings = {".safetensors", ".bin", ".pth"}
-    found = {file.name: file for file in folder.iterdir() if file.suffix in endings}
-    if not found:
-        raise spec.error(f"the folder holds no checkpoint, such as {_CHECKPOINT_NAMES[0]}.")
-    if len(found) == 1:
-        return next(iter(found.values()))
-    for name in _CHECKPOINT_NAMES:
-        if name in found:
-            return found[name]
-    raise spec.error(
-        f"the folder holds several checkpoints ({', '.join(sorted(found))}); call the one that "
-        f"is meant {_CHECKPOINT_NAMES[0]}, or move the others away."
-    )
-
-
-def _build(spec: ModelSpec, source: _Source, device: torch.device, dtype: str) -> Model:
+def _build(spec: ModelSpec, source: Source, device: torch.device, dtype: str) -> Model:
     in_folder = source.architecture.startswith("local-dir:")
     try:
         model = open_clip.create_model(
@@ -356,7 +249,7 @@ def _build(spec: ModelSpec, source: _Source, device: torch.device, dtype: str) -
     return model.eval().requires_grad_(False)
 
 
-def _refuse_resized(spec: ModelSpec, source: _Source, shapes: Shapes, model: Model) -> None:
+def _refuse_resized(spec: ModelSpec, source: Source, shapes: Shapes, model: Model) -> None:
     """Refuse weights made for pictures or texts of another size.
 
     open_clip stretches their position tables to fit, without a word: a model that nobody trained.
@@ -376,7 +269,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _tokenizer(spec: ModelSpec, source: _Source) -> Tokenizer:
+def _tokenizer(spec: ModelSpec, source: Source) -> Tokenizer:
     try:
         return open_clip.get_tokenizer(source.architecture)
     except Exception as problem:
@@ -396,60 +289,6 @@ def _identity(tokenizer: Tokenizer) -> dict[str, Any]:
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as JSON knows it: a tuple and a list are the same there."""
     return json.loads(json.dumps(dict(config), default=str))
-
-
-def _refuse_other_activation(spec: ModelSpec, config: Mapping[str, Any]) -> None:
-    """Refuse weights that were trained with another activation than the architecture has.
-
-    They load without an error, and the numbers are wrong: the IDIA paper's ViT-B-32 target was
-    audited like that. An architecture with one spelling only has its weights' activation.
-    """
-    twin = _twin(spec.name)
-    if twin not in open_clip.list_models():
-        return
-    uses = _uses_quick_gelu(spec.name)
-    if config:
-        needs = bool(config.get("quick_gelu", False))
-    elif other := open_clip.get_pretrained_cfg(twin, spec.variant):
-        needs = bool(other.get("quick_gelu", False))
-    else:
-        return
-    if needs != uses:
-        raise _other_activation(spec, f"/{spec.variant}", needs_quick_gelu=needs)
-
-
-def _other_activation(spec: ModelSpec, rest: str, *, needs_quick_gelu: bool) -> Exception:
-    trained = "with QuickGELU" if needs_quick_gelu else "without QuickGELU"
-    runs = "without" if needs_quick_gelu else "with"
-    twin = _twin(spec.name)
-    hint = f" Write open_clip:{twin}{rest}." if twin in open_clip.list_models() else ""
-    return spec.error(
-        f"these weights were trained {trained}, and {spec.name} runs them {runs}.{hint}"
-    )
-
-
-def _twin(architecture: str) -> str:
-    """The same architecture with the other activation."""
-    if architecture.endswith(QUICKGELU):
-        return architecture.removesuffix(QUICKGELU)
-    return architecture + QUICKGELU
-
-
-def _uses_quick_gelu(architecture: str) -> bool:
-    return bool(open_clip.get_model_config(architecture).get("quick_gelu", False))
-
-
-def _trained_with_quick_gelu(file: Path) -> bool | None:
-    """What a file's name says about the activation; None where it says nothing.
-
-    Released files are known by their names, which end in a part of their checksum.
-    """
-    for architecture, tag in open_clip.list_pretrained():
-        config = open_clip.get_pretrained_cfg(architecture, tag)
-        released = config.get("url", "")
-        if "/open_clip/" in released and released.endswith(f"/{file.name}"):
-            return bool(config.get("quick_gelu", False))
-    return True if "quickgelu" in file.name.lower() else None
 
 
 def _to_numpy(features: torch.Tensor) -> Float[np.ndarray, "rows dim"]:

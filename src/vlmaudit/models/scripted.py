@@ -10,9 +10,9 @@ from jaxtyping import Float, UInt8
 from PIL.Image import Image
 from pydantic import ValidationError
 
+from vlmaudit.data.images import as_rgb
 from vlmaudit.data.names import fold_name
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.pictures import as_rgb
 from vlmaudit.models.vectors import unit_rows
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord, Record

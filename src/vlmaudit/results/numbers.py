@@ -90,6 +90,15 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
+def level(share: float) -> str:
+    """A share that somebody chose, such as an error level: as it was given.
+
+    >>> level(0.05), level(0.025)
+    ('5 %', '2.5 %')
+    """
+    return f"{100 * share:g} %"
+
+
 def p_number(p: float) -> str:
     """A p-value without its letter: `.003`, `< .001` only if really smaller, never 0.
 

@@ -18,8 +18,9 @@ and the face as if drawn with the controls: no centring repairs a pool of other 
 The same ranks serve models that give no scores but only choose a name: put how many votes each
 name got (`vlmaudit.stats.votes.vote_counts`) in place of the scores. Most decoys get no vote from
 any control person, so the spread of their votes is 0, and they cannot be measured by it. They are
-measured by the smallest spread that any other name has; true name and decoys alike, which keeps
-the ranks valid.
+measured by the smallest spread that any other name has; true name and decoys alike. Counts of a
+popular name are distributed differently from counts of a rare one, so that ``p_names`` by itself
+falls too often for popular names (simulated: 18 % at 0.05); the larger of the two does not.
 """
 
 from dataclasses import dataclass
@@ -117,13 +118,13 @@ def associate(
         return NoEvidence(NOT_FINITE)
     face_effect = A.mean(axis=1, keepdims=True)
     name_effect = A.mean(axis=0, keepdims=True)
-    grain = TIE_TOLERANCE * np.abs(A).max()
+    grain = np.array([TIE_TOLERANCE * np.abs(A).max()])
     variance = A.var()
     interaction = variance - face_effect.var() - name_effect.var()
-    if variance <= grain**2 or interaction <= MIN_INTERACTION_SHARE * variance:
+    if interaction <= MIN_INTERACTION_SHARE * variance:
         return NoEvidence(NO_INTERACTION)
-    names = _rank(_against_controls(A - face_effect), np.array([grain]))
-    faces = _rank(_against_controls((A - name_effect).T), np.array([grain]))
+    names = _rank(_against_controls(A - face_effect), grain)
+    faces = _rank(_against_controls((A - name_effect).T), grain)
     if np.isnan(names.z[0]) or np.isnan(faces.z[0]):
         return NoEvidence(NO_INTERACTION)
     return Association(
@@ -171,7 +172,7 @@ def associate_many(
 
     largest = [np.abs(block).max(), np.abs(rows).max(axis=1), np.abs(columns).max(axis=1)]
     grain = TIE_TOLERANCE * np.maximum.reduce(np.broadcast_arrays(*largest, np.abs(own)))
-    has_interaction = _has_interaction(block, rows, columns, own, grain)
+    has_interaction = _has_interaction(block, rows, columns, own)
     names = _rank(_against_shared(block, rows, columns, own), grain)
     faces = _rank(_against_shared(block.T, columns, rows, own), grain)
     has_interaction &= ~(np.isnan(names.z) | np.isnan(faces.z))
@@ -260,7 +261,6 @@ def _has_interaction(
     rows: Float[np.ndarray, "people decoys"],
     columns: Float[np.ndarray, "people controls"],
     own: Float[np.ndarray, " people"],
-    grain: Float[np.ndarray, " people"],
 ) -> Bool[np.ndarray, " people"]:
     """Whether face-name interaction is more than rounding, in the block of each person."""
     centre = block.mean()  # keeps the sums of squares free of what all scores share
@@ -272,15 +272,15 @@ def _has_interaction(
     squares = squares + np.square(columns).sum(axis=1) + np.square(own)
     variance = squares / (n_faces * n_names) - np.square(face_means.mean(axis=1))
     interaction = variance - face_means.var(axis=1) - name_means.var(axis=1)
-    return (variance > grain**2) & (interaction > MIN_INTERACTION_SHARE * variance)
+    return interaction > MIN_INTERACTION_SHARE * variance
 
 
 def _floored(
-    spread: Float[np.ndarray, "*people candidates"], grain: Float[np.ndarray, "*people"]
-) -> Float[np.ndarray, "*people candidates"]:
-    """Spreads of 0 replaced by the smallest other; NaN if all are 0."""
-    measurable = spread > grain[..., np.newaxis]
-    smallest = np.where(measurable, spread, np.inf).min(axis=-1, keepdims=True)
+    spread: Float[np.ndarray, "people candidates"], grain: Float[np.ndarray, " people"]
+) -> Float[np.ndarray, "people candidates"]:
+    """Spreads of 0 replaced by the smallest other of their row; NaN if all are 0."""
+    measurable = spread > grain[:, np.newaxis]
+    smallest = np.where(measurable, spread, np.inf).min(axis=1, keepdims=True)
     return np.where(measurable, spread, np.where(np.isinf(smallest), np.nan, smallest))
 
 
@@ -295,12 +295,13 @@ def _rank(centred: _Centred, grain: Float[np.ndarray, " people"]) -> _Rank:
 
 def _cell_rank(A: Float[np.ndarray, "faces names"]) -> float:
     """The share of pairs whose interaction is at least that of the first face and name."""
-    grain = np.asarray(TIE_TOLERANCE * np.abs(A).max())
+    grain = np.array([TIE_TOLERANCE * np.abs(A).max()])
     pairs = A - A.mean(axis=1, keepdims=True)
     pairs -= pairs.mean(axis=0)
-    by_name = _floored(pairs.std(axis=0), grain)
+    by_name = _floored(pairs.std(axis=0, keepdims=True), grain)
     pairs /= by_name
-    by_face = _floored(pairs.std(axis=1), grain / by_name.min())
-    pairs /= by_face[:, np.newaxis]
-    bar = pairs[0, 0] - 2 * grain / (by_name.min() * by_face.min())
+    grain = grain / by_name.min()
+    by_face = _floored(pairs.std(axis=1, keepdims=True).T, grain)
+    pairs /= by_face.T
+    bar = pairs[0, 0] - 2 * grain[0] / by_face.min()
     return float(np.count_nonzero(pairs >= bar) / pairs.size)

@@ -13,7 +13,7 @@ from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.finding import CurvePoint, Finding, GroupRow, PersonRow
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes
-from vlmaudit.results.numbers import percent
+from vlmaudit.results.numbers import level
 from vlmaudit.results.records import Estimate, Failures, ModelRecord, Verdict
 from vlmaudit.seeds import stream
 from vlmaudit.stats.association import Association, NoEvidence
@@ -295,7 +295,7 @@ def _verdict_by_test(
     if n_detected:
         return "found", (
             f"The model ties the faces of {n_detected} of {n} people to their names; about "
-            f"{percent(settings.alpha)} of these detections, or fewer, are expected to be false."
+            f"{level(settings.alpha)} of these detections, or fewer, are expected to be false."
         )
     if next(gate for gate in checked.gates if gate.name == gates.POSITIVE).passed is None:
         return "inconclusive", (

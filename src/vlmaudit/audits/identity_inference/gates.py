@@ -12,7 +12,7 @@ from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import PersonRow
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes
-from vlmaudit.results.numbers import p_floor, p_number, p_value, percent
+from vlmaudit.results.numbers import level, p_floor, p_value, percent
 from vlmaudit.results.records import Estimate, Failures, Gate, Test
 from vlmaudit.seeds import stream
 from vlmaudit.stats.association import Association
@@ -110,7 +110,7 @@ def _failures(failures: Failures, settings: IdentityInference) -> Gate:
         else f"all {failures.asked} pictures were asked"
     )
     passed = failed <= settings.max_failures
-    limit = "" if passed else f", more than the {percent(settings.max_failures)} allowed"
+    limit = "" if passed else f", more than the {level(settings.max_failures)} allowed"
     return Gate(name=FAILURES, passed=passed, sentence=f"{said}{limit}.")
 
 
@@ -137,7 +137,7 @@ def _positive_control(people: Sequence[PersonRow]) -> Gate:
         passed=reached >= len(known) / 2,
         sentence=(
             f"{reached} of {len(known)} people whom the model should know reach p of at most "
-            f"{p_number(LEVEL)}; half of them must."
+            f"{p_floor(LEVEL)}; half of them must."
         ),
     )
 
@@ -177,7 +177,7 @@ def _level(name: str, who: str, rows: Sequence[PersonRow], checked: Checked) -> 
             name=name,
             passed=hits <= allowed,
             sentence=(
-                f"{hits} of {n} {who} reach p of at most {p_number(LEVEL)}; up to {allowed} are "
+                f"{hits} of {n} {who} reach p of at most {p_floor(LEVEL)}; up to {allowed} are "
                 f"chance. {detected} of them were detected."
             ),
         )
@@ -187,7 +187,7 @@ def _level(name: str, who: str, rows: Sequence[PersonRow], checked: Checked) -> 
             name=f"level: {name}",
             p=1.0 if hits == 0 else float(special.bdtrc(hits - 1, n, LEVEL)),
             statistic=hits,
-            null=f"where nothing is to be found, p of {p_number(LEVEL)} is that rare or rarer",
+            null=f"where nothing is to be found, p of {p_floor(LEVEL)} is that rare or rarer",
             null_n=n,
         )
     )
@@ -210,7 +210,7 @@ def _resolution(people: Sequence[PersonRow], settings: IdentityInference, checke
                     f"people are tested together: at least {needed} would have to be detected "
                     "together before any can be. Detection therefore ranks each face and name "
                     "among all pairs of control faces and decoy names, and asks for "
-                    f"p of at most {p_number(settings.alpha)} by the test itself as well."
+                    f"p of at most {p_floor(settings.alpha)} by the test itself as well."
                 ),
             )
         )
@@ -370,12 +370,12 @@ def listed(rates: Sequence[float]) -> str:
     >>> listed([0.02, 0.01])
     '2 % or 1 %'
     """
-    return " or ".join(percent(rate) for rate in rates)
+    return " or ".join(level(rate) for rate in rates)
 
 
 def _low_fpr(hits: int, n: int) -> str:
     needs = ", ".join(
-        f"{controls_needed(rate, hits=hits)} for {percent(rate)}" for rate in OPERATING_POINTS
+        f"{controls_needed(rate, hits=hits)} for {level(rate)}" for rate in OPERATING_POINTS
     )
     return (
         f"{hits} of {n} known non-members were flagged: the false-positive rate is at most "
