@@ -1,7 +1,8 @@
 """Training a tiny CLIP that open_clip loads like any other checkpoint."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,11 @@ _STD: Final = (0.25, 0.25, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a target model is trained; a fixed number of steps, never a time limit."""
+    """How a target model is trained; a fixed number of steps, never a time limit.
+
+    One thread, whatever the machine has: sums then have one order, so that a seed gives the same
+    weights everywhere, and on two busy cores a second thread tripled the processor time.
+    """
 
     steps: int = 250
     batch_size: int = 256
@@ -38,6 +43,7 @@ class Training:
     text_width: int = 128
     context_length: int = 20
     dimensions: int = 128
+    threads: int = 1
 
     def model_config(self) -> dict[str, Any]:
         """The architecture in open_clip's words: a small ResNet and a small text transformer."""
@@ -68,7 +74,7 @@ def train_contrastive(
 ) -> None:
     """Train a tiny CLIP on a mixture, and save it as a folder that ``open_clip:./folder`` loads.
 
-    The same mixture, seed, machine and number of threads give the same weights. The global
+    The same mixture, seed and kind of processor give the same weights. The global
     random state and the number of threads are left as they were.
 
     Args:
@@ -106,22 +112,23 @@ def train_contrastive(
         rng=stream(seed, "batches"),
     )
     crops = stream(seed, "crops")
-    for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(step, settings)
-        places = torch.from_numpy(batch)
-        shift = crops.integers(0, 2 * settings.max_shift + 1, 2)
-        image_features, text_features, scale = model(
-            _prepared(_shifted(pictures[places], shift, settings.max_shift)), texts[places]
-        )
-        loss = loss_function(image_features, text_features, scale)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, np.log(100))
-        if progress is not None:
-            progress(step + 1, settings.steps, loss.item())
+    with _threads(settings.threads):
+        for step, batch in enumerate(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, settings)
+            places = torch.from_numpy(batch)
+            shift = crops.integers(0, 2 * settings.max_shift + 1, 2)
+            image_features, text_features, scale = model(
+                _prepared(_shifted(pictures[places], shift, settings.max_shift)), texts[places]
+            )
+            loss = loss_function(image_features, text_features, scale)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                model.logit_scale.clamp_(0, np.log(100))
+            if progress is not None:
+                progress(step + 1, settings.steps, loss.item())
 
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in model.eval().state_dict().items()}
@@ -135,6 +142,19 @@ def train_contrastive(
     }
     text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocessing}, indent=2)
     write_text(out / CONFIG_NAME, text + "\n")
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch, and as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _decayed_or_not(model: Any, weight_decay: float) -> list[dict[str, Any]]:  # noqa: ANN401

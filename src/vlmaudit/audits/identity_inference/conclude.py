@@ -211,6 +211,8 @@ def _groups(
             kind: Literal["dose", "arm"] = "dose" if design.is_member[arm] is not None else "arm"
             chosen = [row for row in people if row.arm == design.words[arm]]
             add(kind, design.words[arm], design.is_member[arm], chosen)
+        # Doses are the occurrences here, and arms say more than membership does.
+        return rows
     for membership, words, is_member in (
         ("member", "members", True),
         ("non_member", "non-members", False),

@@ -105,9 +105,9 @@ def _scores(
 def _failures(failures: Failures, settings: IdentityInference) -> Gate:
     failed = failures.failed / failures.asked if failures.asked else 0.0
     said = (
-        f"{failures.failed} of {failures.asked} pictures could not be asked"
+        f"{failures.failed:,} of {failures.asked:,} pictures could not be asked"
         if failures.failed
-        else f"all {failures.asked} pictures were asked"
+        else f"all {failures.asked:,} pictures were asked"
     )
     passed = failed <= settings.max_failures
     limit = "" if passed else f", more than the {level(settings.max_failures)} allowed"
