@@ -7,21 +7,9 @@ from typing import Annotated
 
 import typer
 
-from vlmaudit.audits.identity_inference.run import (
-    FINDING,
-    conclude_run,
-    conclude_votes,
-    read_settings,
-    to_json,
-    write_finding,
-)
-from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.cli.shared import Json, end, exits
 from vlmaudit.data.candidates import Pool
-from vlmaudit.report.html import write_report
-from vlmaudit.report.text import print_finding
-from vlmaudit.results.records import Protocol
-from vlmaudit.results.run_folder import RunFolder
+from vlmaudit.results.vocabulary import Protocol
 
 
 @exits
@@ -51,6 +39,19 @@ def conclude(
     json: Json = False,
 ) -> None:
     """Conclude on stored observations, or on a table of votes, without the model."""
+    from vlmaudit.audits.identity_inference.run import (
+        FINDING,
+        conclude_run,
+        conclude_votes,
+        read_settings,
+        to_json,
+        write_finding,
+    )
+    from vlmaudit.audits.identity_inference.settings import IdentityInference
+    from vlmaudit.report.html import write_report
+    from vlmaudit.report.text import print_finding
+    from vlmaudit.results.run_folder import RunFolder
+
     chosen = {"protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha}
     given = {key: value for key, value in chosen.items() if value is not None}
     if (run is None) == (votes is None):

@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from vlmaudit.cli.shared import Seed, exits, progress_console
-from vlmaudit.report.html import write_report
-from vlmaudit.report.text import print_finding
 
 
 @exits
@@ -18,6 +16,9 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """Train a small model with planted, fictitious people, audit it, and write the report."""
+    from vlmaudit.report.html import write_report
+    from vlmaudit.report.text import print_finding
+
     # The door to the lab: only here, once there is something to train.
     from vlmaudit.studies.demo import run_demo
 

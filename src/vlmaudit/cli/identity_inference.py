@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-from vlmaudit.audits.identity_inference.run import to_json
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.cli.shared import Json, Out, Seed, end, exits, progress_console
 from vlmaudit.data.candidates import Pool
 from vlmaudit.errors import InputError
-from vlmaudit.report.html import write_report
-from vlmaudit.report.text import print_finding
-from vlmaudit.results.records import Protocol
+from vlmaudit.results.vocabulary import Protocol
 
 _DEFAULTS = IdentityInference()
 
@@ -66,8 +63,12 @@ def identity_inference(
     json: Json = False,
 ) -> None:
     """Does the model tie these faces to these names?"""
+    from vlmaudit.audits.identity_inference.run import to_json
+
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.local import Target, run_identity_inference
+    from vlmaudit.report.html import write_report
+    from vlmaudit.report.text import print_finding
 
     count, file = _names(names)
     settings = IdentityInference(

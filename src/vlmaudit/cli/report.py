@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmaudit.audits.identity_inference.run import FINDING, read_finding
 from vlmaudit.cli.shared import exits
-from vlmaudit.report.html import write_report
 
 
 @exits
@@ -16,4 +14,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run that has a finding.")],
 ) -> None:
     """Write the report page of a finding."""
+    from vlmaudit.audits.identity_inference.run import FINDING, read_finding
+    from vlmaudit.report.html import write_report
+
     sys.stdout.write(f"{write_report(read_finding(run / FINDING), run)}\n")

@@ -5,14 +5,17 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Final, ParamSpec
 
 import typer
-from rich.console import Console
 
 from vlmaudit import __version__
-from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.errors import AuditError
+
+if TYPE_CHECKING:  # `--help` shall not pay for what only a finished audit needs
+    from rich.console import Console
+
+    from vlmaudit.audits.identity_inference.finding import Finding
 
 EXIT_ERROR: Final = 3
 EXIT_TOO_MANY_FAILURES: Final = 4
@@ -30,8 +33,10 @@ Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print finding.json on standard output.")]
 
 
-def progress_console() -> Console:
+def progress_console() -> "Console":
     """Where progress goes: never to standard output."""
+    from rich.console import Console
+
     return Console(stderr=True)
 
 
@@ -60,7 +65,7 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     return wrapped
 
 
-def end(finding: Finding) -> None:
+def end(finding: "Finding") -> None:
     """Exit with 4 where too much failed for a conclusion."""
     share = finding.failures.failed / max(1, finding.failures.asked)
     limit = finding.settings["max_failures"]

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 import numpy as np
-from faker import Faker
-from faker.config import AVAILABLE_LOCALES
 
 from vlmaudit.data.names import fold_name
 from vlmaudit.errors import InputError, did_you_mean
@@ -58,6 +56,9 @@ def draw_names(
     Raises:
         InputError: The locale is unknown, or does not hold so many names.
     """
+    from faker import Faker
+    from faker.config import AVAILABLE_LOCALES
+
     locale = origin or DEFAULT_ORIGIN
     if locale not in AVAILABLE_LOCALES:
         hint = did_you_mean(locale, AVAILABLE_LOCALES)

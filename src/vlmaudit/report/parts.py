@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlmaudit.audits.identity_inference.finding import CurvePoint, PersonRow
-from vlmaudit.results.records import Estimate, Verdict
+from vlmaudit.results.records import Estimate
+from vlmaudit.results.vocabulary import Verdict
 
 Mark = Literal["yes", "no", "unknown"]
 Quantity = Literal["TPR", "FNR", "FPR", "TNR", "accuracy"]

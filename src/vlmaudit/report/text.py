@@ -13,7 +13,7 @@ from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.report.parts import GateView, GroupView, Mark
 from vlmaudit.report.views import ReportView, view
 from vlmaudit.results.numbers import NO_VALUE, bound, hits, interval
-from vlmaudit.results.records import Verdict
+from vlmaudit.results.vocabulary import Verdict
 
 # Lines longer than this tire the eye, however wide the terminal is.
 _WIDEST: Final = 96

@@ -19,7 +19,8 @@ from vlmaudit.results.numbers import (
     sentence_case,
     visible,
 )
-from vlmaudit.results.records import Estimate, Failures, Protocol, Verdict
+from vlmaudit.results.records import Estimate, Failures
+from vlmaudit.results.vocabulary import Protocol, Verdict
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("TPR", "FPR", "FNR", "TNR", "accuracy")
 

@@ -1,11 +1,6 @@
 """What a run writes down for people and programs: manifest and the common parts of a finding."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
-
-Protocol = Literal["audit", "paper"]
-Verdict = Literal["found", "not_found", "inconclusive", "confounded"]
 
 
 class Record(BaseModel):

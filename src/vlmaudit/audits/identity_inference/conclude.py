@@ -14,7 +14,8 @@ from vlmaudit.audits.identity_inference.finding import CurvePoint, Finding, Grou
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes
 from vlmaudit.results.numbers import level
-from vlmaudit.results.records import Estimate, Failures, ModelRecord, Verdict
+from vlmaudit.results.records import Estimate, Failures, ModelRecord
+from vlmaudit.results.vocabulary import Verdict
 from vlmaudit.seeds import stream
 from vlmaudit.stats.association import Association, NoEvidence
 from vlmaudit.stats.intervals import clopper_pearson

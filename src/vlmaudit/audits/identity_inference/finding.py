@@ -4,16 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from vlmaudit.results.records import (
-    Estimate,
-    Failures,
-    Gate,
-    ModelRecord,
-    Protocol,
-    Record,
-    Test,
-    Verdict,
-)
+from vlmaudit.results.records import Estimate, Failures, Gate, ModelRecord, Record, Test
+from vlmaudit.results.vocabulary import Protocol, Verdict
 
 
 class PersonRow(Record):

@@ -6,7 +6,7 @@ from typing import Final
 from vlmaudit.data.candidates import POOLS, Pool
 from vlmaudit.data.templates import IDIA_TEMPLATES
 from vlmaudit.errors import InputError
-from vlmaudit.results.records import Protocol
+from vlmaudit.results.vocabulary import Protocol
 
 PAPER_SIZES: Final = (1, *range(3, 30, 2), 30)
 # The authors' edges; 175 is missing in their code, so one bin is twice as wide as the others.
