@@ -1,13 +1,12 @@
 """``vlmaudit conclude``."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vlmaudit.cli.shared import Json, end, exits
+from vlmaudit.cli.shared import Json, exits, present
 from vlmaudit.data.candidates import Pool
 from vlmaudit.results.vocabulary import Protocol
 
@@ -44,12 +43,10 @@ def conclude(
         conclude_run,
         conclude_votes,
         read_settings,
-        to_json,
         write_finding,
     )
     from vlmaudit.audits.identity_inference.settings import IdentityInference
     from vlmaudit.report.html import write_report
-    from vlmaudit.report.text import print_finding
     from vlmaudit.results.run_folder import RunFolder
 
     chosen = {"protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha}
@@ -70,8 +67,4 @@ def conclude(
         out.mkdir(parents=True, exist_ok=True)
         write_finding(finding, out / FINDING)
         page = write_report(finding, out)
-    if json:
-        sys.stdout.write(to_json(finding))
-    else:
-        print_finding(finding, page=page)
-    end(finding)
+    present(finding, json=json, page=page)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vlmaudit.cli.shared import Seed, exits, progress_console
+from vlmaudit.cli.shared import Seed, exits, present, progress_console
 
 
 @exits
@@ -17,10 +17,9 @@ def demo(
 ) -> None:
     """Train a small model with planted, fictitious people, audit it, and write the report."""
     from vlmaudit.report.html import write_report
-    from vlmaudit.report.text import print_finding
 
     # The door to the lab: only here, once there is something to train.
     from vlmaudit.studies.demo import run_demo
 
     finding = run_demo(out, seed=seed, console=progress_console())
-    print_finding(finding, page=write_report(finding, out / "run"))
+    present(finding, json=False, page=write_report(finding, out / "run"))

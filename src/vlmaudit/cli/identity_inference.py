@@ -1,13 +1,12 @@
 """``vlmaudit identity-inference``."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlmaudit.audits.identity_inference.settings import IdentityInference
-from vlmaudit.cli.shared import Json, Out, Seed, end, exits, progress_console
+from vlmaudit.cli.shared import Json, Out, Seed, exits, present, progress_console
 from vlmaudit.data.candidates import Pool
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -63,12 +62,9 @@ def identity_inference(
     json: Json = False,
 ) -> None:
     """Does the model tie these faces to these names?"""
-    from vlmaudit.audits.identity_inference.run import to_json
-
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.local import Target, run_identity_inference
     from vlmaudit.report.html import write_report
-    from vlmaudit.report.text import print_finding
 
     count, file = _names(names)
     settings = IdentityInference(
@@ -95,12 +91,7 @@ def identity_inference(
     )
     console = progress_console()
     finding = run_identity_inference(target, settings, console=console)
-    page = write_report(finding, out)
-    if json:
-        sys.stdout.write(to_json(finding))
-    else:
-        print_finding(finding, page=page)
-    end(finding)
+    present(finding, json=json, page=write_report(finding, out))
 
 
 def _names(names: str) -> tuple[int, Path | None]:

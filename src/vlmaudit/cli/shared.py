@@ -65,8 +65,15 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     return wrapped
 
 
-def end(finding: "Finding") -> None:
-    """Exit with 4 where too much failed for a conclusion."""
+def present(finding: "Finding", *, json: bool, page: Path | None = None) -> None:
+    """Print the finding, and exit with 4 where too much failed for a conclusion."""
+    from vlmaudit.audits.identity_inference.run import to_json
+    from vlmaudit.report.text import print_finding
+
+    if json:
+        sys.stdout.write(to_json(finding))
+    else:
+        print_finding(finding, page=page)
     share = finding.failures.failed / max(1, finding.failures.asked)
     limit = finding.settings["max_failures"]
     if isinstance(limit, float | int) and share > limit:

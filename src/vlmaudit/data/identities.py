@@ -14,7 +14,7 @@ Sex = Literal["female", "male", ""]
 Membership = Literal["member", "non_member", ""]
 
 TABLE_NAME: Final = "people.csv"
-_COLUMNS: Final = (
+TABLE_COLUMNS: Final = (
     "identity",
     "folder",
     "name",
@@ -153,7 +153,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Person]]:
     for required in _REQUIRED:
         if required not in columns:
             hint = did_you_mean(required, columns)
-            _fail(path, 1, f'no column "{required}"; wanted {",".join(_COLUMNS)}.{hint}')
+            _fail(path, 1, f'no column "{required}"; wanted {",".join(TABLE_COLUMNS)}.{hint}')
     seen: dict[str, int] = {}
     for row in reader:
         line = reader.line_num
@@ -203,7 +203,9 @@ def _person(path: Path, line: int, cells: Mapping[str, str]) -> Person:
         origin=cells.get("origin", ""),
         membership=cast("Membership", membership),
         occurrences=int(occurrences) if occurrences else None,
-        covariates={column: value for column, value in cells.items() if column not in _COLUMNS},
+        covariates={
+            column: value for column, value in cells.items() if column not in TABLE_COLUMNS
+        },
     )
 
 

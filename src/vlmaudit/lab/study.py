@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from PIL import Image
 
+from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME
 from vlmaudit.errors import RunError
 from vlmaudit.lab.contrastive import Training, train_contrastive
 from vlmaudit.lab.people import STYLE, Drawing, draw_people, take_pictures
@@ -25,16 +26,6 @@ from vlmaudit.results.files import write_text, write_whole
 SCHEMA: Final = 1
 MANIFEST_NAME: Final = "lab.json"
 PLANTED_NAME: Final = "planted.json"
-_PEOPLE_COLUMNS: Final = (
-    "identity",
-    "folder",
-    "name",
-    "aliases",
-    "sex",
-    "origin",
-    "membership",
-    "occurrences",
-)
 _NAME_COLUMNS: Final = ("name", "sex", "origin")
 
 Drawn = Callable[[int, int], object]
@@ -125,7 +116,7 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
     for parent, persons in ((study.people, plan.audited), (study.controls, plan.controls)):
         if persons:
             rows = [_row(plan, person) for person in persons]
-            _write_csv(parent / "people.csv", _PEOPLE_COLUMNS, rows)
+            _write_csv(parent / TABLE_NAME, TABLE_COLUMNS, rows)
     _write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
     _write_json(path, {**manifest, "complete": True})
     return study

@@ -53,6 +53,9 @@ _SETTINGS: Final = {
 }
 _ESTIMATES: Final = {
     "auc": "Chance that a member scores above a non-member (AUC)",
+    "auc_over_blind": "What the model adds to a guess that never asks it (difference of AUC)",
+    "assured_threshold": "Score above which a non-member is rarely found",
+    "fpr_of_assured_threshold": "Non-members above that score, judged by the other half's",
     "structural_fpr": "People the votes flag where nothing is tied (structural FPR)",
 }
 _NOT_RATES: Final = frozenset(
@@ -236,7 +239,7 @@ def _estimate_label(key: str, *, planted: bool) -> str:
 
 
 def _estimate_cells(key: str, estimate: Estimate) -> tuple[Cell, ...]:
-    if not set(key.casefold().split("_")) & _NOT_RATES:
+    if key != "assured_threshold" and not set(key.casefold().split("_")) & _NOT_RATES:
         return (Cell(hits(estimate)), *_rate_cells(estimate))
     value, low, high = estimate.value, estimate.low, estimate.high
     limits = NO_VALUE if low is None or high is None else f"{decimal(low)} to {decimal(high)}"

@@ -55,14 +55,16 @@ def agreement(votes: Int[np.ndarray, "images templates"], name: int) -> int:
     return int(np.count_nonzero(winners(votes) == name))
 
 
-def distinct_winners(votes: Int[np.ndarray, "images templates"]) -> int:
-    """W: how many different names win at least one template.
+def distinct_winners(votes: Int[np.ndarray, "images templates"], *, at_least: int = 1) -> int:
+    """W: how many different names win at least so many templates.
 
-    Each of them would be declared a member at tau = 1. If no name is special, the true one is
-    among them with probability W / K: the false-positive rate that the rule has by construction.
+    Each of them would be declared a member at tau = `at_least`. If no name is special, the true
+    one is among them with probability W / K: the false-positive rate that the rule has by
+    construction.
     """
     won = winners(votes)
-    return len(np.unique(won[won >= 0]))
+    _, counts = np.unique(won[won >= 0], return_counts=True)
+    return int(np.count_nonzero(counts >= at_least))
 
 
 def vote_counts(

@@ -8,9 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from vlmaudit.audits.identity_inference import gates
+from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.identity_inference.design import Design
 from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.finding import CurvePoint, Finding, GroupRow, PersonRow
+from vlmaudit.audits.identity_inference.membership import (
+    BLIND,
+    conformal_p_values,
+    judge_membership,
+)
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes
 from vlmaudit.results.numbers import level
@@ -60,13 +66,16 @@ def conclude(
     scores = [_score(one.votes) for one in evidence]
     decide = {"audit": _decide_by_test, "paper": _decide_by_votes}[settings.protocol]
     decisions = decide(evidence, scores, settings)
-    conformal = gates.conformal_p_values(evidence, scores, settings)
-    people = [
-        _row(one, score, decision, rank, design)
-        for one, score, decision, rank in zip(evidence, scores, decisions, conformal, strict=True)
-    ]
+    people = conformal_p_values(
+        [
+            _row(one, score, decision, design)
+            for one, score, decision in zip(evidence, scores, decisions, strict=True)
+        ],
+        settings,
+    )
     groups = _groups(people, settings, design)
     checked = gates.check(evidence, people, settings, failures=failures, design=design)
+    judge_membership(evidence, people, settings, design=design, checked=checked)
     verdict, sentence = _verdict(people, checked, settings)
     return Finding(
         protocol=settings.protocol,
@@ -150,7 +159,6 @@ def _row(
     one: Evidence,
     score: int | None,
     decision: Decision,
-    conformal: float | None,
     design: Design | None,
 ) -> PersonRow:
     test = one.test if isinstance(one.test, Association) else None
@@ -176,7 +184,6 @@ def _row(
         p_min=test.p_min if test else None,
         n_names=test.n_names if test else None,
         n_faces=test.n_faces if test else None,
-        conformal_p=conformal,
         note=decision.note,
     )
 
@@ -274,7 +281,7 @@ def _curve(evidence: Sequence[Evidence], settings: IdentityInference) -> list[Cu
 
 
 def _verdict(
-    people: Sequence[PersonRow], checked: gates.Checked, settings: IdentityInference
+    people: Sequence[PersonRow], checked: Checked, settings: IdentityInference
 ) -> tuple[Verdict, str]:
     """The answer in one word and in one sentence."""
     gate = {one.name: one for one in checked.gates}
@@ -293,7 +300,7 @@ def _verdict(
 
 
 def _verdict_by_test(
-    n_detected: int, n: int, checked: gates.Checked, settings: IdentityInference
+    n_detected: int, n: int, checked: Checked, settings: IdentityInference
 ) -> tuple[Verdict, str]:
     if n_detected:
         return "found", (
@@ -312,12 +319,12 @@ def _verdict_by_test(
 
 
 def _verdict_by_votes(
-    n_detected: int, n: int, checked: gates.Checked, settings: IdentityInference
+    n_detected: int, n: int, checked: Checked, settings: IdentityInference
 ) -> tuple[Verdict, str]:
     gate = {one.name: one for one in checked.gates}
     chance = next(test for test in checked.tests if test.name == gates.FLAGGED)
     flagged = f"By the paper's rule {n_detected} of {n} people are members"
-    if gates.BLIND in gate and gate[gates.BLIND].label == "confounded":
+    if BLIND in gate and gate[BLIND].label == "confounded":
         return "confounded", (
             f"{flagged}, but who is a member could be told without asking the model."
         )

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from vlmaudit.stats.assignment import planted_arms
+import numpy as np
+
+from vlmaudit.stats.assignment import assign, planted_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Design:
         is_member: True where face and name were planted together, False where neither was
             planted, None where they were planted apart.
         is_randomised: Whether the arms replay from the record's seed.
+        sizes: People of each arm.
+        strata: Within which everybody was assigned, by identity.
     """
 
     arms: Mapping[str, str]
@@ -25,6 +29,17 @@ class Design:
     words: Mapping[str, str]
     is_member: Mapping[str, bool | None]
     is_randomised: bool
+    sizes: Mapping[str, int]
+    strata: Mapping[str, str]
+
+    def doses(self) -> dict[str, int]:
+        """How often everybody's face and name were planted together."""
+        return {identity: _dose(arm) or 0 for identity, arm in self.arms.items()}
+
+    def redraw(self, rng: np.random.Generator) -> dict[str, int]:
+        """Everybody's dose in another planting by the same code."""
+        arms = assign(list(self.strata.values()), self.sizes, rng=rng)
+        return {identity: _dose(arm) or 0 for identity, arm in zip(self.strata, arms, strict=True)}
 
     def words_of(self, identity: str) -> str:
         """What was done to a person; empty for somebody who is not on record."""
@@ -36,9 +51,8 @@ def read_design(planted: Mapping[str, object]) -> Design:
     people = cast("list[dict[str, Any]]", planted["people"])
     sizes = cast("dict[str, int]", planted["arms"])
     arms = {person["identity"]: _label(person["arm"], person["dose"]) for person in people}
-    replayed = planted_arms(
-        [person["stratum"] for person in people], sizes, seed=cast("int", planted["seed"])
-    )
+    strata = {person["identity"]: person["stratum"] for person in people}
+    replayed = planted_arms(list(strata.values()), sizes, seed=cast("int", planted["seed"]))
     order = sorted(sizes, key=_place)
     return Design(
         arms=arms,
@@ -46,6 +60,8 @@ def read_design(planted: Mapping[str, object]) -> Design:
         words={arm: _words(arm) for arm in order},
         is_member={arm: _is_member(arm) for arm in order},
         is_randomised=replayed == list(arms.values()),
+        sizes=sizes,
+        strata=strata,
     )
 
 
