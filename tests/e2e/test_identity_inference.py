@@ -201,6 +201,7 @@ def test_votes_with_their_names_allow_the_test_by_permuted_names(finished, run, 
     )
     people = json.loads(with_names.stdout)["people"]
     assert {row["identity"] for row in people if row["p"] <= 0.05} >= study.known
+    assert {row["n_names"] for row in people} == {300}  # names of the study are nobody's decoys
     without = run(
         *("conclude", "--votes", out / "private" / "votes.parquet", "--json"),
         *("--people", study.people / "people.csv"),

@@ -120,7 +120,7 @@ def _associate_all(
     decoys = decoys_of_strata(observed, pool)
     own_name = own_names(observed)
     texts = observed.texts.mean(axis=1, dtype=np.float64)
-    faces = _Faces(observed.pictures, settings.seed)
+    faces = Faces(observed.pictures, settings.seed)
     found: dict[str, Association | NoEvidence] = {}
     for key, persons in by_stratum(observed, pool).items():
         names = texts[decoys.get(key, np.empty(0, np.int64))]
@@ -190,7 +190,7 @@ def _too_few(n_faces: int, n_names: int) -> NoEvidence | None:
     )
 
 
-class _Faces:
+class Faces:
     """Mean embeddings of a person's first pictures, in a seeded order."""
 
     def __init__(
