@@ -17,10 +17,10 @@ def association(p, p_cell, n_faces=50):
     return Association(z=3.0, p_names=p, p_faces=p, n_names=1000, n_faces=n_faces, p_cell=p_cell)
 
 
-def evidence(tests):
+def evidence(tests, membership=""):
     return [
         Evidence(
-            person=Person(f"p{place}", f"Name {place}"),
+            person=Person(f"p{place}", f"Name {place}", membership=membership),
             votes=None,
             paper_votes=None,
             test=test,
@@ -53,6 +53,22 @@ def test_false_discoveries_are_held_and_not_each_test():
     tests = [association(0.04, 0.04, n_faces=999)] + [association(0.9, 0.9, n_faces=999)] * 9
     assert detected(tests) == [False] * 10
     assert detected(tests[:1]) == [True]
+
+
+def test_absent_people_found_too_often_make_the_audit_inconclusive():
+    absent = [association(0.03, 1e-5)] * 6 + [association(0.5, 0.5)] * 34
+    finding = conclude(evidence(absent, "non_member"), IdentityInference(), failures=FAILURES)
+    gate = next(gate for gate in finding.gates if gate.name == "negative control")
+    assert gate.passed  # 6 of 40 are still chance, up to 8 are
+    worse = conclude(
+        evidence(absent + [association(0.03, 1e-5)] * 6, "non_member"),
+        IdentityInference(),
+        failures=FAILURES,
+    )
+    gate = next(gate for gate in worse.gates if gate.name == "negative control")
+    assert gate.passed is False
+    assert worse.verdict == "inconclusive"
+    assert "12 of 46 people known to be absent" in worse.sentence
 
 
 @pytest.mark.parametrize(
