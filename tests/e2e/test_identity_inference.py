@@ -235,6 +235,16 @@ def test_without_control_people_the_others_of_the_study_stand_in(build_study, ru
     assert {row["identity"] for row in people if row["detected"]} >= study.known
 
 
+def test_names_from_a_file_are_decoys_unless_they_are_the_study_s(study, run, tmp_path):
+    rows = [line.split(",") for line in (study.people / "people.csv").read_text().splitlines()[1:]]
+    listed = [row[1].upper() for row in rows] + [f"Decoy Number{place}" for place in range(280)]
+    names = tmp_path / "names.csv"
+    names.write_text("name,sex,origin\n" + "".join(f"{n},female,en_US\n" for n in listed))
+    done = run(*study.arguments(tmp_path / "run", "--names", str(names)))
+    assert done.exit_code == 0, done.output
+    assert {row["n_names"] for row in finding_of(tmp_path / "run")["people"]} == {280}
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
