@@ -109,6 +109,12 @@ def build_study():
     return build
 
 
+@pytest.fixture(scope="session")
+def build_large():
+    """A study of 1,570 pictures."""
+    return lambda root: build(root, controls=290)
+
+
 @pytest.fixture
 def run():
     """Run the command line in this process; gives exit code, stdout and stderr."""

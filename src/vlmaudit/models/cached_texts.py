@@ -1,5 +1,6 @@
 """Text embeddings kept across runs: the text tower is the real cost on a CPU."""
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -79,11 +80,15 @@ class CachedTexts:
         query = f"SELECT key, row FROM texts WHERE key IN ({marks})"
         return {key: np.frombuffer(row, np.float32) for key, row in database.execute(query, keys)}
 
-    @staticmethod
     def _store(
-        database: sqlite3.Connection, rows: Sequence[tuple[bytes, Float[np.ndarray, " dim"]]]
+        self, database: sqlite3.Connection, rows: Sequence[tuple[bytes, Float[np.ndarray, " dim"]]]
     ) -> None:
         # What is not a number is not worth keeping: another run shall ask again.
         sound = [(key, row.tobytes()) for key, row in rows if np.isfinite(row).all()]
-        with database:
-            database.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sound)
+        try:
+            with database:
+                database.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sound)
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from problem

@@ -1,8 +1,13 @@
 """Writing files so that a reader finds them whole or not at all."""
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_NEARLY_FULL: Final = 1 << 16  # bytes: less than any file that may not fit
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = False) -> None:
@@ -20,6 +25,11 @@ def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = 
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except Exception as problem:
+        # Not every library says so in a way that can be told from a bug.
+        if shutil.disk_usage(path.parent).free < _NEARLY_FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from problem
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     # The new name itself must survive a power cut, not only the bytes it stands for.

@@ -118,7 +118,11 @@ def write_texts(private: Path, texts: Float[np.ndarray, "names templates dim"]) 
 
     def save(path: Path) -> None:
         with path.open("wb") as file:
-            np.save(file, texts)
+            np.lib.format.write_array_header_1_0(
+                file, np.lib.format.header_data_from_array_1_0(texts)
+            )
+            # numpy's own writer does not say "no space left" when a disk is full.
+            file.write(np.ascontiguousarray(texts).data)
 
     write_whole(private / TEXTS, save, private=True)
 
