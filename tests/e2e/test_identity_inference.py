@@ -268,6 +268,8 @@ def test_what_cannot_be_used_is_said_in_one_line(study, run, tmp_path, break_it,
     lines = done.stderr.strip().splitlines()
     assert message in lines[-1]
     assert "Traceback" not in done.output
+    # … and once it is mended, the same folder serves.
+    assert run(*study.arguments(tmp_path / "run")).exit_code == 0
 
 
 def test_a_shared_picture_names_both_people(study, run, tmp_path):

@@ -53,11 +53,13 @@ class RunFolder:
         """
         is_run = self.manifest_file.exists()
         try:
-            if self.root.exists() and not is_run and any(self.root.iterdir()):
+            # A run that ended before its model was loaded has left an empty private folder.
+            others = {path.name for path in self.root.glob("*")} - {self.private.name}
+            if not is_run and others:
                 raise RunError(f"{self.root}: holds other files; give a new folder (--out).")
-            if fresh and is_run:
+            if fresh or not is_run:
+                self.manifest_file.unlink(missing_ok=True)
                 shutil.rmtree(self.private, ignore_errors=True)
-                self.manifest_file.unlink()
             self.root.mkdir(parents=True, exist_ok=True)
             make_private(self.private)
         except OSError as problem:
