@@ -29,8 +29,8 @@ def unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def observe_nothing(seed, *, tied=0.0):
-    """Embeddings of a model with demographics and popular names; `tied` is for the power check."""
+def observe_nothing(seed, *, tied=0.0, tied_share=1.0):
+    """Embeddings of a model with demographics and popular names; `tied` is for planted truth."""
     rng = stream(seed, "nothing")
     kind_directions = rng.standard_normal((len(KINDS), DIM))
     everywhere = rng.standard_normal(DIM)
@@ -52,7 +52,7 @@ def observe_nothing(seed, *, tied=0.0):
             is_audited = place < PEOPLE
             identity = f"{sex}-{origin}-{place}"
             face = rng.standard_normal(DIM) + 0.7 * kind_directions[number] + 0.4 * everywhere
-            if is_audited:
+            if is_audited and place < tied_share * PEOPLE:
                 face = face + tied * true[number, place]
             pictures[identity] = unit(face + 0.6 * rng.standard_normal((PICTURES, DIM)))
             images[identity] = tuple(f"{picture}.png" for picture in range(PICTURES))
@@ -132,3 +132,25 @@ def test_ties_are_found():
     finding = conclude_on(observe_nothing(99, tied=0.9), "same-origin")
     assert finding.verdict == "found"
     assert sum(bool(row.detected) for row in finding.people) >= 0.7 * len(finding.people)
+
+
+@pytest.mark.prove
+def test_far_out_p_values_keep_their_level_too():
+    p = p_values([conclude_on(observe_nothing(seed), "same-origin") for seed in range(1000, 1067)])
+    assert len(p) >= 4000
+    # With 30 controls p cannot fall below 1/31, so its face half is the one that binds at .05.
+    assert (p <= 0.05).sum() <= accepted(len(p))
+    assert (p <= 0.01).sum() <= accepted(len(p), 0.01)
+
+
+@pytest.mark.prove
+def test_false_discoveries_are_held_where_some_are_true():
+    shares = []
+    for seed in range(2000, 2040):
+        finding = conclude_on(observe_nothing(seed, tied=0.9, tied_share=0.4), "same-origin")
+        detected = [row.identity for row in finding.people if row.detected]
+        false = [one for one in detected if int(one.rpartition("-")[2]) >= 0.4 * PEOPLE]
+        shares.append(len(false) / max(1, len(detected)))
+        assert len(detected) - len(false) >= 8  # of 24
+    error = np.std(shares, ddof=1) / np.sqrt(len(shares))
+    assert np.mean(shares) <= 0.05 + 3.1 * error
