@@ -11,6 +11,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
+from hypothesis import settings
+
+# A shared machine is slow for reasons of its own: how long an example takes says nothing here.
+settings.register_profile("vlmaudit", deadline=None)
+settings.load_profile("vlmaudit")
 
 SIDE, PATCH, WIDTH = 32, 8, 32
 SPREAD = 0.3  # std of the weights: at the usual 0.02 all embeddings would be nearly the same
