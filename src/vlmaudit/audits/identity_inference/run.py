@@ -1,6 +1,7 @@
 """Concluding on a run folder or on a table from elsewhere, and writing what came out."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, cast
@@ -9,15 +10,13 @@ import polars as pl
 
 from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.identity_inference.design import read_design
-from vlmaudit.audits.identity_inference.evidence import weigh_embeddings, weigh_votes
+from vlmaudit.audits.identity_inference.evidence import Evidence, weigh_embeddings, weigh_votes
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.observed import Observed, read_observed
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import (
     PersonVotes,
     read_votes,
-    votes_among_decoys,
-    votes_in_paper_pool,
     write_votes,
 )
 from vlmaudit.data.candidates import read_candidates
@@ -59,8 +58,9 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
     manifest = run.read_manifest()
     observed = read_observed(run.private, manifest.model)
     design = read_design(observed.design) if observed.design else None
+    evidence = weigh_embeddings(observed, settings)
     finding = conclude(
-        weigh_embeddings(observed, settings),
+        evidence,
         settings,
         failures=_count_failures(observed),
         model=observed.model,
@@ -70,7 +70,7 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
     is_main = settings.protocol == manifest.conclusion["protocol"]
     write_finding(finding, run.root / (FINDING if is_main else f"finding.{settings.protocol}.json"))
     if is_main:
-        _write_tables(run, observed, settings, finding)
+        _write_tables(run, observed, evidence, settings, finding)
     return finding
 
 
@@ -136,7 +136,11 @@ def _count_failures(observed: Observed) -> Failures:
 
 
 def _write_tables(
-    run: RunFolder, observed: Observed, settings: IdentityInference, finding: Finding
+    run: RunFolder,
+    observed: Observed,
+    evidence: Sequence[Evidence],
+    settings: IdentityInference,
+    finding: Finding,
 ) -> None:
     """units.parquet (a row a person), outcomes.parquet (a row a picture), and the votes."""
     covariates = sorted({key for person in observed.people for key in person.covariates})
@@ -151,11 +155,7 @@ def _write_tables(
         infer_schema_length=None,
     )
     write_whole(run.root / "units.parquet", units.write_parquet, private=True)
-    votes = (
-        votes_among_decoys(observed, settings.pool)
-        if settings.protocol == "audit"
-        else votes_in_paper_pool(observed, size=settings.paper_pool, seed=settings.seed)
-    )
+    votes = {one.person.identity: one.votes for one in evidence if one.votes is not None}
     write_whole(
         run.root / "outcomes.parquet", _outcomes(observed, votes).write_parquet, private=True
     )

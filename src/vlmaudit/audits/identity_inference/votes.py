@@ -140,8 +140,8 @@ def read_votes(
             predicted name is not in the pool.
     """
     table = read_table(path, _COLUMNS)
-    known = {person.identity for person in persons}
-    if strangers := sorted(set(table["identity"]) - known):
+    name_of = {person.identity: person.name for person in persons}
+    if strangers := sorted(set(table["identity"]) - name_of.keys()):
         raise InputError(f'{path.name}: identity "{strangers[0]}" is not in the people table.')
     twice = table.filter(table.select("identity", "image", "template").is_duplicated())
     if len(twice):
@@ -173,8 +173,8 @@ def read_votes(
             folded = fold_name(predicted)
             if folded:
                 matrix[images[image], templates[template]] = codes[folded]
-        own = next(person for person in persons if person.identity == identity)
-        votes[str(identity)] = PersonVotes(matrix, codes[fold_name(own.name)], len(codes))
+        own = codes[fold_name(name_of[str(identity)])]
+        votes[str(identity)] = PersonVotes(matrix, own, len(codes))
     return VoteTable(votes, tuple(codes), pool)
 
 
