@@ -23,7 +23,7 @@ test: $(READY)   ## set up and run the whole suite
 	$(ONE) $(BIN)/pytest -m 'not prove'
 
 quick: $(READY)   ## the tests that load no model library, after every change
-	$(ONE) $(BIN)/pytest tests -m 'not prove and not torch and not browser'
+	$(ONE) $(BIN)/pytest tests -m 'not prove and not torch and not browser and not process'
 
 prove: $(READY)   ## long proofs: simulations at full size, several lab targets
 	$(ONE) $(BIN)/pytest -m prove --timeout 3600

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 COMMAND = [sys.executable, "-c", "from vlmaudit.cli import main; main()"]
 
 
