@@ -1,5 +1,7 @@
 """Who is detected, and on whose pictures it rests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,26 @@ def test_absent_people_found_too_often_make_the_audit_inconclusive():
     assert gate.passed is False
     assert worse.verdict == "inconclusive"
     assert "12 of 46 people known to be absent" in worse.sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "bins"),
+    [
+        # The authors' bins have no edge at 175, so this one is twice as wide as the others.
+        ({"protocol": "paper"}, ["150 to 199", "300 or more"]),
+        ({"protocol": "audit"}, ["64 to 255", "256 to 1023"]),
+        ({"protocol": "audit", "edges": (0, 400)}, ["0 to 399", "400 or more"]),
+    ],
+)
+def test_members_are_binned_by_the_protocol_s_edges(settings, bins):
+    tests = [association(0.5, 0.5)] * 2
+    known = [
+        replace(one, person=replace(one.person, occurrences=count))
+        for one, count in zip(evidence(tests, "member"), (180, 500), strict=True)
+    ]
+    finding = conclude(known, IdentityInference(**settings), failures=FAILURES)
+    rows = [row.group for row in finding.groups if row.kind == "occurrences"]
+    assert rows == [f"named in {words} captions" for words in bins]
 
 
 @pytest.mark.parametrize(

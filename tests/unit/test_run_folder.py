@@ -80,6 +80,24 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
         RunFolder(tmp_path).make(fresh=True)
 
 
+def test_a_private_folder_of_somebody_else_is_never_emptied(tmp_path):
+    (tmp_path / "private").mkdir()
+    diary = tmp_path / "private" / "diary.txt"
+    diary.write_text("dear diary")
+    for fresh in (False, True):
+        with pytest.raises(RunError, match="holds other files"):
+            RunFolder(tmp_path).make(fresh=fresh)
+    assert diary.read_text() == "dear diary"
+
+
+def test_what_a_run_leaves_that_found_no_model_is_no_obstacle(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.make(fresh=False)
+    run.make(fresh=True)
+    run.make(fresh=False)
+    assert not list(run.private.iterdir())
+
+
 def test_a_run_goes_on_only_with_the_same_model_and_question(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.make(fresh=False)

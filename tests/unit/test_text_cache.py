@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vlmaudit.errors import RunError
 from vlmaudit.models.cached_texts import CachedTexts, cache_folder
 from vlmaudit.models.scripted import Knows
 
@@ -67,6 +68,14 @@ def test_no_name_stands_in_the_cache(tmp_path):
     content = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"Lee" not in content
     assert b"lee" not in content
+
+
+def test_a_damaged_cache_is_said_in_one_line(tmp_path):
+    CachedTexts(Counting(), tmp_path).encode_texts(TEXTS)
+    (file,) = (tmp_path / "texts").iterdir()
+    file.write_bytes(b"no database at all" * 100)
+    with pytest.raises(RunError, match=r"cache of text embeddings cannot be used.*delete it"):
+        CachedTexts(Counting(), tmp_path).encode_texts(TEXTS)
 
 
 def test_no_texts_are_no_rows(tmp_path):

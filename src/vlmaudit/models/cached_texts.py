@@ -1,16 +1,16 @@
 """Text embeddings kept across runs: the text tower is the real cost on a CPU."""
 
-import errno
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from vlmaudit.errors import RunError
 from vlmaudit.models.base import ContrastiveModel
 from vlmaudit.results.files import make_private
 from vlmaudit.results.fingerprint import fingerprint
@@ -39,7 +39,7 @@ class CachedTexts:
         texts = make_private((folder or cache_folder()) / "texts")
         key = fingerprint(record.model_dump(exclude={"name"}))
         self._path = texts / f"{key}.sqlite"
-        with closing(self._connect()) as database, database:
+        with self._open() as database, database:
             database.execute("CREATE TABLE IF NOT EXISTS texts (key BLOB PRIMARY KEY, row BLOB)")
 
     def encode_texts(
@@ -54,7 +54,7 @@ class CachedTexts:
         keys = {text: hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts}
         unique = list(keys)
         rows: dict[str, Float[np.ndarray, " dim"]] = {}
-        with closing(self._connect()) as database:
+        with self._open() as database:
             for start in range(0, len(unique), _CHUNK):
                 chunk = unique[start : start + _CHUNK]
                 found = self._look_up(database, [keys[text] for text in chunk])
@@ -69,8 +69,17 @@ class CachedTexts:
             return self._model.encode_texts([])
         return np.stack([rows[text] for text in texts])
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=60)
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The cache; what is wrong with its file is the user's to mend, and no bug."""
+        try:
+            with closing(sqlite3.connect(self._path, timeout=60)) as database:
+                yield database
+        except sqlite3.DatabaseError as problem:
+            raise RunError(
+                f"{self._path}: the cache of text embeddings cannot be used ({problem}); make room "
+                "or delete it, or name another folder (VLMAUDIT_CACHE)."
+            ) from problem
 
     @staticmethod
     def _look_up(
@@ -80,15 +89,11 @@ class CachedTexts:
         query = f"SELECT key, row FROM texts WHERE key IN ({marks})"
         return {key: np.frombuffer(row, np.float32) for key, row in database.execute(query, keys)}
 
+    @staticmethod
     def _store(
-        self, database: sqlite3.Connection, rows: Sequence[tuple[bytes, Float[np.ndarray, " dim"]]]
+        database: sqlite3.Connection, rows: Sequence[tuple[bytes, Float[np.ndarray, " dim"]]]
     ) -> None:
         # What is not a number is not worth keeping: another run shall ask again.
         sound = [(key, row.tobytes()) for key, row in rows if np.isfinite(row).all()]
-        try:
-            with database:
-                database.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sound)
-        except sqlite3.OperationalError as problem:
-            if problem.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                raise
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from problem
+        with database:
+            database.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sound)

@@ -31,7 +31,7 @@ class Manifest(Record):
     observation: dict[str, str | int | list[str] | None] = Field(
         description="What decides which answers are stored; a resumed run must agree in it."
     )
-    conclusion: dict[str, str | int | float | list[int]] = Field(
+    conclusion: dict[str, str | int | float | list[int] | None] = Field(
         description="What decides how they are read; may change without asking the model again."
     )
 
@@ -53,17 +53,21 @@ class RunFolder:
         """
         is_run = self.manifest_file.exists()
         try:
-            # A run that ended before its model was loaded has left an empty private folder.
-            others = {path.name for path in self.root.glob("*")} - {self.private.name}
-            if not is_run and others:
+            if not is_run and self._holds_something():
                 raise RunError(f"{self.root}: holds other files; give a new folder (--out).")
-            if fresh or not is_run:
-                self.manifest_file.unlink(missing_ok=True)
+            if fresh and is_run:
+                # In this order: without its manifest, what is in it could be anybody's.
                 shutil.rmtree(self.private, ignore_errors=True)
+                self.manifest_file.unlink()
             self.root.mkdir(parents=True, exist_ok=True)
             make_private(self.private)
         except OSError as problem:
             raise RunError(f"{self.root}: cannot be written ({problem.strerror}).") from problem
+
+    def _holds_something(self) -> bool:
+        """Anything but the empty private folder that a run leaves whose model did not load."""
+        found = list(self.root.glob("*")) + list(self.private.glob("*"))
+        return any(path != self.private for path in found)
 
     def blocks(self) -> BlockStore:
         """The observations of pictures."""

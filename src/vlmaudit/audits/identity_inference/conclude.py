@@ -120,7 +120,7 @@ def _decide_by_votes(
     """The paper's rule: a member if at least τ templates agree on the true name."""
     return [
         Decision(None, note=NOT_ASKED.reason) if score is None else Decision(score >= settings.tau)
-        for one, score in zip(evidence, scores, strict=True)
+        for score in scores
     ]
 
 
@@ -227,7 +227,7 @@ def _groups(
         ("", "membership unknown", None),
     ):
         add("membership", words, is_member, [r for r in people if r.membership == membership])
-    for low, high in zip(settings.edges, (*settings.edges[1:], None), strict=True):
+    for low, high in zip(settings.bins, (*settings.bins[1:], None), strict=True):
         chosen = [
             row
             for row in people
@@ -335,7 +335,7 @@ def _verdict_by_votes(
 
 def _shown(settings: IdentityInference) -> dict[str, str | int | float | bool | None]:
     shown = asdict(settings)
-    shown["templates"] = len(settings.templates)
+    shown |= {"templates": len(settings.templates), "edges": settings.bins}
     return {
         key: ", ".join(map(str, value)) if isinstance(value, tuple) else value
         for key, value in shown.items()

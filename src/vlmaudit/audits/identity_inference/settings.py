@@ -31,7 +31,7 @@ class IdentityInference:
         alpha: Share of false discoveries among detected people.
         draws: Random choices of attack pictures a size, as in the paper.
         sizes: Numbers of attack pictures for the curve.
-        edges: Occurrence bins, left-closed; the last is open.
+        edges: Occurrence bins, left-closed, the last open; None for the protocol's own.
         max_failures: Share of failed pictures above which nothing is concluded.
         seed: Everything random follows from it.
     """
@@ -45,7 +45,7 @@ class IdentityInference:
     alpha: float = 0.05
     draws: int = 20
     sizes: tuple[int, ...] = PAPER_SIZES
-    edges: tuple[int, ...] = AUDIT_EDGES
+    edges: tuple[int, ...] | None = None
     max_failures: float = 0.05
     seed: int = 0
 
@@ -65,3 +65,10 @@ class IdentityInference:
             raise InputError(f"--max-failures {self.max_failures}: wanted a share from 0 to 1.")
         if not all("{name}" in template for template in self.templates):
             raise InputError("every template needs a {name} slot.")
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """The occurrence bins that hold: those given, or the protocol's own."""
+        if self.edges is not None:
+            return self.edges
+        return {"audit": AUDIT_EDGES, "paper": PAPER_EDGES}[self.protocol]
