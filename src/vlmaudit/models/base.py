@@ -1,6 +1,7 @@
 """What an audit may ask of a model. Everything that passes here is numpy, fp32."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -32,5 +33,65 @@ class ContrastiveModel(Protocol):
 
         Stops at the batch's last end token where the text tower is causal, which leaves the
         embeddings as they are and saves most of the work.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of the offered labels a model chose.
+
+    Attributes:
+        label: One of the offered labels, word for word.
+        score: The model's own score of it; its scale is the model's.
+        margin: Score minus the best other label's; None where the model shows no other.
+    """
+
+    label: str
+    score: float
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A question without an answer.
+
+    Attributes:
+        reason: Why, in a few words that are counted in findings; nothing secret, no address.
+        is_transient: Asking again later may help (429, 5xx, time-out, out of memory).
+    """
+
+    reason: str
+    is_transient: bool
+
+
+@runtime_checkable
+class LabelOnlyModel(Protocol):
+    """Answers only which label fits best: the black box of the IDIA paper (section 3).
+
+    The labels to choose from are fixed when asking; another pool is another question.
+    """
+
+    @property
+    def record(self) -> ModelRecord:
+        """Who answers, as far as an outsider can know."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many pictures may be asked about at the same time, each from its own thread."""
+        ...
+
+    def classify(
+        self, image: Image, questions: Sequence[Sequence[str]]
+    ) -> Iterator[Choice | Failed]:
+        """One outcome a question, in order, each as soon as it is there.
+
+        Args:
+            image: The picture, which is prepared once for all its questions.
+            questions: For each question the labels to choose from.
+
+        Raises:
+            ModelError: Asking on makes no sense: the address or the key is wrong.
         """
         ...
