@@ -1,8 +1,10 @@
 """Every test: offline, in a home of its own, on one thread. And tiny checkpoints to ask."""
 
+import importlib.util
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 
 # Read when torch and the hub library are imported, which is later than this.
@@ -35,26 +37,50 @@ def _own_home(tmp_path_factory, monkeypatch):
 def network_attempts(request, monkeypatch):
     """No test reaches the network, and one that tries fails even where the error is swallowed.
 
-    A test that means to try asks for this list and clears it.
+    A test that means to try asks for this list and clears it. One that asks for `servers` reaches
+    this machine, and nothing else.
     """
     attempts: list[str] = []
     if request.node.get_closest_marker("browser") is None:
-        connect = socket.socket.connect
+        connect, look_up = socket.socket.connect, socket.getaddrinfo
+        here = {"127.0.0.1"} if "servers" in request.fixturenames else set()
 
         def refuse(what):
             attempts.append(str(what))
             raise OSError(f"tests have no network (asked for {what})")
 
         def connect_here(self, address):
-            if self.family == socket.AF_UNIX:
+            if self.family == socket.AF_UNIX or address[0] in here:
                 return connect(self, address)
             return refuse(address)
 
+        def look_up_here(host, *args, **how):
+            return look_up(host, *args, **how) if host in here else refuse(host)
+
         monkeypatch.setattr(socket.socket, "connect", connect_here)
         monkeypatch.setattr(socket.socket, "connect_ex", connect_here)
-        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: refuse(host))
+        monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
     yield attempts
     assert not attempts, f"the test tried to reach {attempts}"
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    """What tests/servers.py holds; whoever asks for it may reach servers on this machine.
+
+    No proxy and no key of whoever runs the tests has a say.
+    """
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.delenv("VLMAUDIT_ENDPOINT_KEY", raising=False)
+    if (module := sys.modules.get("tests_servers")) is None:
+        spec = importlib.util.spec_from_file_location(
+            "tests_servers", Path(__file__).with_name("servers.py")
+        )
+        module = sys.modules["tests_servers"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
 
 
 # Tiny checkpoints of real architectures, built from configurations. Their numbers are random;

@@ -6,6 +6,7 @@
     hf:ORG/NAME[@REVISION]    a repository of the Hugging Face hub
     hf:./folder               a folder that save_pretrained wrote
     scripted:FILE             a fake that knows whom the JSON file says
+    endpoint:URL              a server that says which label fits best, and nothing else
 
 A path starts with `/`, `./`, `../` or `~`. Model libraries are imported by the adapter, and only
 when a model is loaded.
@@ -13,18 +14,25 @@ when a model is loaded.
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from vlmaudit.errors import ModelError, did_you_mean
-from vlmaudit.models.base import ContrastiveModel
+from vlmaudit.errors import CapabilityError, ModelError, did_you_mean
+from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
+
+if TYPE_CHECKING:  # the HTTP library is for those who ask a server
+    from vlmaudit.models.patient_http import Patience
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPES: Final[tuple[Dtype, ...]] = ("float32", "bfloat16", "float16")
 DEVICES: Final = ("cpu", "auto", "cuda", "mps")
+
+Kind = Literal["contrastive", "label_only"]
 
 # "module:function"; each takes (spec, device=, dtype=, batch_size=) and returns the model.
 _CONTRASTIVE: Final[Mapping[str, str]] = MappingProxyType(
@@ -35,13 +43,21 @@ _CONTRASTIVE: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+# "module:function"; each takes (spec, patience=) and returns the model.
+_LABEL_ONLY: Final[Mapping[str, str]] = MappingProxyType(
+    {"endpoint": "vlmaudit.models.zero_shot_endpoint:load"}
+)
+
 _FORMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "open_clip": "open_clip:ARCH/TAG, open_clip:ARCH@FILE or open_clip:./folder",
         "hf": "hf:ORG/NAME, hf:ORG/NAME@REVISION or hf:./folder",
         "scripted": "scripted:FILE",
+        "endpoint": "endpoint:URL",
     }
 )
+
+_PORTS: Final[Mapping[str, int]] = MappingProxyType({"http": 80, "https": 443})
 
 # Model libraries report usage, and transformers starts a thread that asks the hub to convert a
 # repository to safetensors: an audit sends nothing to anyone.
@@ -55,23 +71,31 @@ class ModelSpec:
     text: str
     """What was asked for, word for word."""
     scheme: str
-    """open_clip, hf or scripted."""
+    """open_clip, hf, scripted or endpoint."""
     name: str = ""
     """An open_clip architecture or a hub repository; empty for a folder."""
     variant: str = ""
     """The tag of published open_clip weights, or a repository's revision."""
     path: Path | None = None
     """The file or folder on this machine."""
+    url: str = ""
+    """A server's address in its shortest spelling, without a fragment."""
 
     @property
     def public_name(self) -> str:
-        """The spec without the path of any machine, as findings name the model.
+        """The spec without the path of any machine and the query of any address.
+
+        Findings call the model so: either may tell what is nobody else's to know.
 
         >>> parse_spec("open_clip:RN50@/home/ada/models/run7.pt").public_name
         'open_clip:RN50@run7.pt'
         >>> parse_spec("hf:~/models/tiny/").public_name
         'hf:tiny'
+        >>> parse_spec("endpoint:https://models.example/clip?code=secret").public_name
+        'endpoint:https://models.example/clip'
         """
+        if self.url:
+            return f"{self.scheme}:{self.url.partition('?')[0]}"
         if self.path is None:
             return self.text
         # "." and ".." say what they are called only once they are resolved.
@@ -80,7 +104,7 @@ class ModelSpec:
 
     def error(self, reason: str) -> ModelError:
         """The one-line error that says which model it is about."""
-        return ModelError(f'model "{self.text}": {reason}')
+        return ModelError(f'model "{self.public_name if self.url else self.text}": {reason}')
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -95,12 +119,16 @@ def parse_spec(text: str) -> ModelSpec:
         ModelError: The scheme is unknown or what follows it has another form.
     """
     scheme, colon, rest = text.partition(":")
-    if not colon or scheme not in _CONTRASTIVE:
-        hint = did_you_mean(scheme, _CONTRASTIVE)
+    if scheme in _PORTS:
+        raise ModelError(f'model "{scheme}:…": for a server write endpoint:{scheme}://HOST/PATH.')
+    if not colon or scheme not in _FORMS:
+        hint = did_you_mean(scheme, _FORMS)
         what = f'no such kind of model as "{scheme}".' if colon else "no kind of model is named."
         raise ModelError(f'model "{text}": {what}{hint} A model is {_all_forms()}.')
     if not rest:
         raise _malformed(text, scheme)
+    if scheme == "endpoint":
+        return _endpoint(text, rest)
     if scheme == "scripted" or _is_path(rest):
         return ModelSpec(text, scheme, path=Path(rest).expanduser())
     return _open_clip(text, rest) if scheme == "open_clip" else _hub(text, rest)
@@ -116,6 +144,18 @@ def model_folder(text: str) -> Path | None:
     if path is None or path.is_dir():
         return path
     return path.parent
+
+
+def kind_of(spec: str) -> Kind:
+    """What can be asked of the model that a spec names, and so which function loads it.
+
+    >>> kind_of("open_clip:ViT-B-16/laion400m_e32"), kind_of("endpoint:https://models.example/clip")
+    ('contrastive', 'label_only')
+
+    Raises:
+        ModelError: The spec cannot be read.
+    """
+    return "label_only" if parse_spec(spec).scheme in _LABEL_ONLY else "contrastive"
 
 
 def load_contrastive(
@@ -138,6 +178,11 @@ def load_contrastive(
         CapabilityError: The model does not put pictures and texts into one space.
     """
     parsed = parse_spec(spec)
+    if parsed.scheme not in _CONTRASTIVE:
+        raise CapabilityError(
+            f'model "{parsed.public_name}": it says which label fits best and nothing else; there '
+            "are no embeddings to compare."
+        )
     if device.partition(":")[0] not in DEVICES:
         raise parsed.error(
             f'no such device as "{device}".{did_you_mean(device, DEVICES)} '
@@ -150,11 +195,32 @@ def load_contrastive(
     if batch_size is not None and batch_size < 1:
         raise parsed.error(f"a batch of {batch_size} holds nothing; give 1 or more.")
     os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
-    return _adapter(parsed.scheme)(parsed, device=device, dtype=dtype, batch_size=batch_size)
+    load = _adapter(_CONTRASTIVE[parsed.scheme])
+    return load(parsed, device=device, dtype=dtype, batch_size=batch_size)
 
 
-def _adapter(scheme: str) -> Callable[..., ContrastiveModel]:
-    module, _, function = _CONTRASTIVE[scheme].partition(":")
+def load_label_only(spec: str, *, patience: "Patience | None" = None) -> LabelOnlyModel:
+    """Load the black box that a spec names; it is not asked anything yet.
+
+    Args:
+        spec: Such as "endpoint:https://models.example/clip"; see the top of this module.
+        patience: How hard a server is asked and how long it is waited for; None for the defaults.
+
+    Raises:
+        ModelError: The address or the key cannot be used.
+        CapabilityError: The model is no black box.
+    """
+    parsed = parse_spec(spec)
+    if parsed.scheme not in _LABEL_ONLY:
+        raise CapabilityError(
+            f'model "{parsed.text}": it is no black box but lies open; load it as a contrastive '
+            "model."
+        )
+    return _adapter(_LABEL_ONLY[parsed.scheme])(parsed, patience=patience)
+
+
+def _adapter(place: str) -> Callable[..., Any]:
+    module, _, function = place.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
@@ -175,6 +241,40 @@ def _hub(text: str, rest: str) -> ModelSpec:
     if repository.count("/") != 1 or repository.strip("/") != repository or (at and not revision):
         raise _malformed(text, "hf", rest)
     return ModelSpec(text, "hf", repository, revision)
+
+
+def _endpoint(text: str, url: str) -> ModelSpec:
+    """An address, spelt in one way only, so that the same server has the same digest.
+
+    What is refused is never quoted in full: it may hold a password.
+    """
+
+    def refuse(reason: str) -> ModelError:
+        # A password may itself hold "/" or "@": all that may be one is left out.
+        shown = re.sub(r"^([a-zA-Z]+://)?.*@", r"\1", re.split(r"[?#]", url)[0])
+        return ModelError(f'model "endpoint:{shown}": {reason}')
+
+    if not url.isprintable() or " " in url:
+        raise ModelError('model "endpoint:…": the address holds a blank or an unprintable letter.')
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as problem:
+        raise refuse("host or port are malformed; write endpoint:URL.") from problem
+    if parts.scheme not in _PORTS:
+        raise refuse("the address must start with https:// or http://.")
+    if "@" in parts.netloc:
+        raise refuse(
+            "a user name or password in an address can be read by others on this machine; put a "
+            "key into VLMAUDIT_ENDPOINT_KEY."
+        )
+    if not host:
+        raise refuse("the address names no host; write endpoint:https://HOST/PATH.")
+    place = f"[{host}]" if ":" in host else host
+    if port not in {None, _PORTS[parts.scheme]}:
+        place = f"{place}:{port}"
+    address = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
+    return ModelSpec(text, "endpoint", url=address)
 
 
 def _is_path(text: str) -> bool:
