@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from vlmaudit.audits.identity_inference.settings import IdentityInference
-from vlmaudit.cli import app, conclude, identity_inference
+from vlmaudit.cli import app, conclude, identity_inference, status
 
 ROOT = Path(__file__).parents[2]
 # What a protocol fixes; other values are for whoever calls the library.
@@ -32,6 +32,7 @@ def test_what_the_documents_write_can_be_typed():
         "conclude": options(conclude.conclude),
         "demo": {"out", "seed"},
         "report": set(),
+        "status": options(status.status),
     }
     assert {command.name for command in app.registered_commands} == set(known)
     commands = 0

@@ -34,7 +34,7 @@ def test_a_finished_audit_says_where_its_report_lies(finished):
     assert "report.html" in done.stdout
     assert (out / "report.html").exists()
     assert {path.name for path in out.iterdir()} == {
-        *("manifest.json", "environment.json", "private", "finding.json"),
+        *("manifest.json", "environment.json", "self-test.json", "private", "finding.json"),
         *("units.parquet", "outcomes.parquet", "report.html", "figures"),
     }
 
@@ -199,6 +199,7 @@ def test_votes_with_their_names_allow_the_test_by_permuted_names(finished, run, 
         *("conclude", "--votes", out / "private" / "votes.parquet", "--json"),
         *("--people", study.people / "people.csv", "--names", tmp_path / "names.csv"),
     )
+    assert with_names.exit_code == 0, with_names.exception
     people = json.loads(with_names.stdout)["people"]
     assert {row["identity"] for row in people if row["p"] <= 0.05} >= study.known
     assert {row["n_names"] for row in people} == {300}  # names of the study are nobody's decoys

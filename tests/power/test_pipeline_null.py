@@ -11,7 +11,7 @@ from scipy.special import bdtr
 
 from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.identity_inference.evidence import weigh_embeddings
-from vlmaudit.audits.identity_inference.observed import Observed
+from vlmaudit.audits.identity_inference.observed import Embeddings, Study
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.data.candidates import Candidate
 from vlmaudit.data.identities import Person
@@ -64,25 +64,25 @@ def observe_nothing(seed, *, tied=0.0, tied_share=1.0):
         for sex, origin in KINDS
         for number in range(DECOYS)
     ]
-    return Observed(
+    study = Study(
         people=tuple(people),
         controls=tuple(controls),
         study_names=len(people),
         candidates=tuple(candidates),
-        texts=texts,
-        pictures=pictures,
         images=images,
         failures=(),
         notices=(),
         design=None,
         model=MODEL,
     )
+    return Embeddings(study, texts, pictures)
 
 
 def conclude_on(observed, pool):
     settings = IdentityInference(pool=pool, paper_pool=200, sizes=(1, 3))
     asked = len(observed.pictures) * PICTURES
-    failures = Failures(asked=asked, answered=asked, failed=0, people_asked=len(observed.people))
+    people = len(observed.study.people)
+    failures = Failures(asked=asked, answered=asked, failed=0, people_asked=people)
     return conclude(weigh_embeddings(observed, settings), settings, failures=failures, model=MODEL)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from vlmaudit.data.identities import read_people
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.plan import check_disjoint, deal, list_pictures
-from vlmaudit.results.blocks import BLOCK_SIZE, BlockStore
+from vlmaudit.results.blocks import BLOCK_SIZE, Part
 from vlmaudit.results.files import write_whole
 from vlmaudit.results.fingerprint import case_key, fingerprint
 from vlmaudit.results.records import ModelRecord
@@ -42,33 +42,29 @@ def people(root, **pictures):
     return read_people(root)
 
 
-def test_a_block_is_whole_or_not_there(tmp_path):
-    store = BlockStore(tmp_path / "blocks")
-    store.seal(3, pl.DataFrame({"case": ["a"]}))
-    assert store.sealed() == {3}
+def sealed(run):
+    """A run in which something was answered."""
+    rows = {name: ["a"] for name in ("case", "identity", "image", "condition")}
+    with run.blocks().claim(Part(0, 0, ("a",)), {}) as claim:
+        claim.add(pl.DataFrame({**rows, "status": ["answered"], "reason": [""]}), "env")
+        claim.seal()
 
+
+def test_a_file_is_whole_or_not_there(tmp_path):
     def die(path):
         path.write_text("half a ")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_whole(tmp_path / "blocks" / "000004.parquet", die)
-    assert store.sealed() == {3}
-    assert [path.name for path in (tmp_path / "blocks").iterdir()] == ["000003.parquet"]
-
-
-def test_a_damaged_block_is_named(tmp_path):
-    store = BlockStore(tmp_path / "blocks")
-    (tmp_path / "blocks" / "000000.parquet").write_bytes(b"PAR1 torn")
-    with pytest.raises(RunError, match=r"000000.parquet: this block is damaged; delete"):
-        list(store.read())
+        write_whole(tmp_path / "000004.parquet", die)
+    assert not list(tmp_path.iterdir())
 
 
 def test_private_things_are_the_owner_s_alone(tmp_path):
     run = RunFolder(tmp_path / "run")
     os.umask(0)
     run.make(fresh=False)
-    run.blocks().seal(0, pl.DataFrame({"case": ["a"]}))
+    sealed(run)
     assert stat.S_IMODE(run.private.stat().st_mode) == 0o700
     block = run.private / "blocks" / "000000.parquet"
     assert stat.S_IMODE(block.stat().st_mode) == 0o600
@@ -114,7 +110,7 @@ def test_starting_over_forgets_the_answers(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.make(fresh=False)
     run.agree(manifest())
-    run.blocks().seal(0, pl.DataFrame({"case": ["a"]}))
+    sealed(run)
     run.make(fresh=True)
     run.agree(manifest(model=MODEL.model_copy(update={"weights": "other"})))
     assert run.blocks().sealed() == set()

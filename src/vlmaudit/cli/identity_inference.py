@@ -20,7 +20,7 @@ def identity_inference(
         str,
         typer.Option(
             help="open_clip:ARCH/TAG, open_clip:ARCH@FILE, open_clip:./folder, hf:ORG/NAME, "
-            "hf:./folder or scripted:FILE."
+            "hf:./folder, endpoint:URL or scripted:FILE."
         ),
     ],
     people: Annotated[
@@ -59,11 +59,30 @@ def identity_inference(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")] = (
         False
     ),
+    shard: Annotated[
+        str, typer.Option(help="i/n: ask only every n-th block; other jobs ask the others.")
+    ] = "1/1",
+    reuse: Annotated[
+        Path | None, typer.Option(help="Another run, whose answers to the same are taken over.")
+    ] = None,
+    no_retry: Annotated[
+        bool, typer.Option("--no-retry", help="Do not ask again what failed for the time being.")
+    ] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Go on under other library versions.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(help="Requests to an endpoint at a time.")] = 4,
+    requests_per_second: Annotated[
+        float | None, typer.Option(help="Requests to an endpoint a second, at the most.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds until a request has failed.")] = 60.0,
     json: Json = False,
 ) -> None:
     """Does the model tie these faces to these names?"""
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.local import Target, run_identity_inference
+    from vlmaudit.execution.plan import parse_shard
+    from vlmaudit.models.patient_http import Patience
     from vlmaudit.report.html import write_report
 
     count, file = _names(names)
@@ -88,9 +107,18 @@ def identity_inference(
         dtype=dtype,
         batch_size=_batch_size(batch_size),
         fresh=fresh,
+        shard=parse_shard(shard),
+        reuse=reuse,
+        retry=not no_retry,
+        allow_mixed=allow_mixed,
+        patience=Patience(
+            concurrency=concurrency, requests_per_second=requests_per_second, timeout_s=timeout
+        ),
     )
     console = progress_console()
     finding = run_identity_inference(target, settings, console=console)
+    if finding is None:  # a shard; the others are not through
+        return
     present(finding, json=json, page=write_report(finding, out))
 
 

@@ -1,6 +1,8 @@
 """Which pictures are to be shown to the model, dealt into blocks."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -9,14 +11,17 @@ import polars as pl
 
 from vlmaudit.data.identities import People
 from vlmaudit.data.images import PictureError, picture_digest
-from vlmaudit.errors import InputError
-from vlmaudit.results.blocks import BLOCK_SIZE
+from vlmaudit.errors import InputError, RunError
+from vlmaudit.results.blocks import block_size
 from vlmaudit.results.files import write_whole
 from vlmaudit.results.fingerprint import case_key, fingerprint
 from vlmaudit.results.records import ModelRecord
 
 ORIGINAL: Final = "original"
 Role = Literal["audited", "control"]
+
+_READERS: Final = 4
+_A_SHARD: Final = re.compile(r"(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing put to the model: a picture under a condition."""
+    """One thing put to the model: a picture under a condition, and a question about it.
+
+    Attributes:
+        key: What makes it the same case in every run.
+        question: What is asked about the picture; empty where the picture alone is the question.
+    """
 
     key: str
     identity: str
@@ -40,10 +50,60 @@ class Case:
     role: Role
     condition: str
     path: Path
+    question: str = ""
 
 
-def list_pictures(people: People, role: Role) -> tuple[list[Picture], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about a picture.
+
+    Attributes:
+        text: How the outcome's table calls it, such as a template.
+        digest: Everything that decides the answer besides the picture and the model.
+    """
+
+    text: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A share of the blocks: number `place` of `of`, counted from 1.
+
+    >>> [block for block in range(6) if parse_shard("2/3").has(block)]
+    [1, 4]
+    """
+
+    place: int = 1
+    of: int = 1
+
+    def has(self, block: int) -> bool:
+        """Whether a block is this shard's to ask."""
+        return block % self.of == self.place - 1
+
+
+def parse_shard(text: str) -> Shard:
+    """A shard as it is written on the command line, such as ``2/8``.
+
+    Raises:
+        InputError: It is not of that form.
+    """
+    parts = _A_SHARD.fullmatch(text)
+    place, of = (int(parts[1]), int(parts[2])) if parts else (0, 0)
+    if not 1 <= place <= of:
+        raise InputError(f"--shard {text}: wanted i/n, such as 1/4 for the first of four.")
+    return Shard(place, of)
+
+
+def list_pictures(
+    people: People, role: Role, *, advance: Callable[[int], None] = lambda _: None
+) -> tuple[list[Picture], list[str]]:
     """Everybody's pictures, each once, with notices on what was left out.
+
+    Args:
+        people: Whose pictures; every file is read once, for its digest.
+        role: What these people are in the study.
+        advance: Told how many files were read since it was last called.
 
     Raises:
         InputError: The same picture belongs to two people.
@@ -51,15 +111,16 @@ def list_pictures(people: People, role: Role) -> tuple[list[Picture], list[str]]
     pictures: list[Picture] = []
     owners: dict[str, Picture] = {}
     copies = 0
-    for person in people.persons:
-        for path in people.pictures[person.identity]:
-            image = f"{path.parent.name}/{path.name}"
-            try:
-                digest = picture_digest(path)
-            except PictureError:
-                # Observing will fail in the same way, and record why.
-                digest = fingerprint([role, image])
-            picture = Picture(person.identity, image, role, path, digest)
+    files = [
+        (person.identity, path)
+        for person in people.persons
+        for path in people.pictures[person.identity]
+    ]
+    with ThreadPoolExecutor(_READERS) as readers:
+        digests = readers.map(lambda file: _digest(file[1], role), files)
+        for (identity, path), digest in zip(files, digests, strict=True):
+            advance(1)
+            picture = Picture(identity, _image_name(path), role, path, digest)
             owner = owners.setdefault(digest, picture)
             if owner is picture:
                 pictures.append(picture)
@@ -89,32 +150,78 @@ def check_disjoint(audited: Sequence[Picture], controls: Sequence[Picture]) -> N
             raise _shared(owners[control.digest], control)
 
 
-def deal(pictures: Iterable[Picture], model: ModelRecord, plan_file: Path) -> dict[int, list[Case]]:
-    """The blocks of a run: cases sorted by key, a fixed number a block.
+def deal(
+    pictures: Iterable[Picture],
+    model: ModelRecord,
+    plan_file: Path,
+    *,
+    ask: Callable[[Picture], Sequence[Question]] = lambda _: (Question(),),
+) -> dict[int, list[Case]]:
+    """The blocks of a run: pictures sorted by key, a fixed number a block.
 
-    The plan is kept: cases that it knows stay in their blocks, and pictures that came since get
+    The plan is kept: pictures that it knows stay in their blocks, and those that came since get
     blocks of their own, so that nothing sealed is ever asked again.
+
+    Args:
+        pictures: What is to be shown.
+        model: To whom.
+        plan_file: Where the plan is kept.
+        ask: The questions about a picture, which go into one block.
+
+    Raises:
+        RunError: The plan that is there cannot be read.
     """
-    known: dict[str, int] = {}
-    if plan_file.exists():
-        plan = pl.read_parquet(plan_file)
-        known = dict(zip(plan["case"], plan["block"], strict=True))
-    cases = {
-        key: Case(key, picture.identity, picture.image, picture.role, ORIGINAL, picture.path)
-        for picture in pictures
-        for key in [case_key(picture.digest, ORIGINAL, model)]
-    }
+    known = _read_plan(plan_file)
+    shown = {case_key(picture.digest, ORIGINAL, model): picture for picture in pictures}
     first_new = max(known.values(), default=-1) + 1
-    new = sorted(key for key in cases if key not in known)
-    block_of = known | {key: first_new + place // BLOCK_SIZE for place, key in enumerate(new)}
+    new = sorted(key for key in shown if key not in known)
+    size = block_size(len(new))
+    block_of = known | {key: first_new + place // size for place, key in enumerate(new)}
     table = pl.DataFrame(
-        sorted(block_of.items()), schema={"case": pl.String, "block": pl.Int64}, orient="row"
+        sorted(block_of.items()), schema={"picture": pl.String, "block": pl.Int64}, orient="row"
     )
     write_whole(plan_file, table.write_parquet, private=True)
     blocks: dict[int, list[Case]] = {}
-    for key in sorted(cases):
-        blocks.setdefault(block_of[key], []).append(cases[key])
+    for key in sorted(shown):
+        picture = shown[key]
+        blocks.setdefault(block_of[key], []).extend(
+            Case(
+                case_key(picture.digest, ORIGINAL, model, question.digest),
+                picture.identity,
+                picture.image,
+                picture.role,
+                ORIGINAL,
+                picture.path,
+                question.text,
+            )
+            for question in ask(picture)
+        )
     return blocks
+
+
+def _read_plan(plan_file: Path) -> dict[str, int]:
+    if not plan_file.exists():
+        return {}
+    try:
+        plan = pl.read_parquet(plan_file)
+        return dict(zip(plan["picture"], plan["block"], strict=True))
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise RunError(
+            f"{plan_file}: the run's plan is damaged; start over (--fresh), or give another folder "
+            "(--out) and take over what was answered (--reuse)."
+        ) from problem
+
+
+def _digest(path: Path, role: Role) -> str:
+    try:
+        return picture_digest(path)
+    except PictureError:
+        # Observing will fail in the same way, and record why.
+        return fingerprint([role, _image_name(path)])
+
+
+def _image_name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def _shared(one: Picture, other: Picture) -> InputError:

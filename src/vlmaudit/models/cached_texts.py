@@ -51,7 +51,7 @@ class CachedTexts:
             texts: What to encode; duplicates are encoded once.
             advance: Told how many texts were settled since it was last called.
         """
-        keys = {text: hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts}
+        keys = _keys(texts)
         unique = list(keys)
         rows: dict[str, Float[np.ndarray, " dim"]] = {}
         with self._open() as database:
@@ -68,6 +68,16 @@ class CachedTexts:
         if not rows:
             return self._model.encode_texts([])
         return np.stack([rows[text] for text in texts])
+
+    def count_missing(self, texts: Sequence[str]) -> int:
+        """How many different texts would have to be encoded."""
+        keys = list(_keys(texts).values())
+        with self._open() as database:
+            return sum(
+                len(chunk) - len(self._look_up(database, chunk))
+                for start in range(0, len(keys), _CHUNK)
+                for chunk in [keys[start : start + _CHUNK]]
+            )
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -97,3 +107,8 @@ class CachedTexts:
         sound = [(key, row.tobytes()) for key, row in rows if np.isfinite(row).all()]
         with database:
             database.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sound)
+
+
+def _keys(texts: Sequence[str]) -> dict[str, bytes]:
+    """Each different text's key; a text cannot be told from it."""
+    return {text: hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts}

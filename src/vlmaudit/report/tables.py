@@ -84,9 +84,10 @@ def gate_views(gates: Sequence[Gate]) -> tuple[GateView, ...]:
 
 def failure_table(failures: Failures) -> Table:
     """The reasons of failures, the most frequent first."""
+    units = sentence_case(f"{failures.unit}s")
     return Table(
-        "Pictures without an answer, by reason",
-        (Column("Reason"), Column("Pictures", is_number=True)),
+        f"{units} without an answer, by reason",
+        (Column("Reason"), Column(units, is_number=True)),
         tuple(
             Row((Cell(visible(reason)), Cell(count(number))))
             for reason, number in by_number(failures.reasons)

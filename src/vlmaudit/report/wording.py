@@ -208,8 +208,9 @@ def failures_line(failures: Failures) -> str:
     total = failures.people_asked + len(failures.people_lost)
     everyone = "The one person" if total == 1 else f"All {count(total)} people"
     if not failures.failed and not failures.people_lost:
-        pictures = counted(failures.asked, "picture", "pictures")
-        return f"{everyone} and all {pictures} could be asked."
+        if failures.unit == "request":
+            return f"{everyone} could be asked, and all {_counted_units(failures)} were answered."
+        return f"{everyone} and all {_counted_units(failures)} could be asked."
     who = f"{everyone} could be asked"
     if failures.people_lost:
         people = counted(total, "person", "people")
@@ -219,11 +220,12 @@ def failures_line(failures: Failures) -> str:
         for reason, number in by_number(failures.reasons)
     )
     verb = "has" if failures.failed == 1 else "have"
-    pictures = (
-        f"{count(failures.failed)} of {counted(failures.asked, 'picture', 'pictures')}"
-        f" {verb} no answer"
-    )
-    return f"{who}; {pictures}{f': {reasons}' if reasons else ''}."
+    lacking = f"{count(failures.failed)} of {_counted_units(failures)} {verb} no answer"
+    return f"{who}; {lacking}{f': {reasons}' if reasons else ''}."
+
+
+def _counted_units(failures: Failures) -> str:
+    return counted(failures.asked, failures.unit, f"{failures.unit}s")
 
 
 def by_number(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -244,7 +246,8 @@ def _failure_sentences(finding: Finding) -> Iterable[str]:
     partly = sum(person.failed > 0 for person in finding.people)
     if partly:
         lack = "lacks" if partly == 1 else "lack"
-        yield f"{counted(partly, 'person', 'people')} in the table {lack} one picture or more."
+        unit = failures.unit
+        yield f"{counted(partly, 'person', 'people')} in the table {lack} one {unit} or more."
     reasons = Counter(
         visible(person.note) or "no reason noted"
         for person in finding.people
@@ -253,7 +256,7 @@ def _failure_sentences(finding: Finding) -> Iterable[str]:
     for reason, number in by_number(dict(reasons)):
         yield f"No decision for {counted(number, 'person', 'people')}: {reason}"
     if failures.failed:
-        yield "A picture without an answer counts as missing, never as “no tie”."
+        yield f"A {failures.unit} without an answer counts as missing, never as “no tie”."
 
 
 def proves(finding: Finding) -> tuple[str, ...]:

@@ -32,12 +32,16 @@ def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = 
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    # The new name itself must survive a power cut, not only the bytes it stands for.
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut, as its bytes do."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

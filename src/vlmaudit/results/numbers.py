@@ -57,6 +57,37 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{count(number)} {one if number == 1 else many}"
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, as coarse as an estimate deserves.
+
+    >>> duration(8), duration(95), duration(4000), duration(200_000)
+    ('8 s', '2 min', '1 h 7 min', '2 d 8 h')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def size(n_bytes: float) -> str:
+    """Room on a disk.
+
+    >>> size(999), size(51_200_000), size(7.2e9)
+    ('1 kB', '51 MB', '7.2 GB')
+    """
+    if n_bytes < 1e6:
+        return f"{max(1, round(n_bytes / 1e3))} kB"
+    if n_bytes < 1e9:
+        return f"{round(n_bytes / 1e6)} MB"
+    return f"{n_bytes / 1e9:.1f} GB"
+
+
 def decimal(number: float, digits: int = 2) -> str:
     """A number with a true minus sign.
 

@@ -1,5 +1,7 @@
 """What a run writes down for people and programs: manifest and the common parts of a finding."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -60,9 +62,12 @@ class Gate(Record):
 class Failures(Record):
     """What could not be asked: a failure is never an answer."""
 
-    asked: int = Field(description="Pictures that were to be shown to the model.")
-    answered: int = Field(description="Pictures for which the model answered.")
-    failed: int = Field(description="Pictures for which there is no answer.")
+    asked: int = Field(description="Pictures, or requests, that were to be put to the model.")
+    answered: int = Field(description="Those that the model answered.")
+    failed: int = Field(description="Those for which there is no answer.")
+    unit: Literal["picture", "request"] = Field(
+        default="picture", description="What is counted; a picture may take several requests."
+    )
     reasons: dict[str, int] = Field(default_factory=dict, description="Failures by reason.")
     people_asked: int = Field(description="People with at least one answered picture.")
     people_lost: list[str] = Field(default_factory=list, description="People with none.")

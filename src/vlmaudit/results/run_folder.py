@@ -1,22 +1,23 @@
 """The folder of a run: what was asked, what came back, what it means."""
 
-import importlib.metadata
-import json
-import platform
+import os
 import shutil
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
 from pydantic import Field, ValidationError
 
 from vlmaudit.errors import RunError
+from vlmaudit.results import environment, self_test
 from vlmaudit.results.blocks import BlockStore
 from vlmaudit.results.files import make_private, write_text
+from vlmaudit.results.locks import locked, try_lock
 from vlmaudit.results.records import ModelRecord, Record
 
-_LIBRARIES: Final = ("vlmaudit", "numpy", "pillow", "torch", "transformers", "open_clip_torch")
+Observation: TypeAlias = dict[str, str | int | list[str] | None]
+Conclusion: TypeAlias = dict[str, str | int | float | list[int] | None]
 
 
 class Manifest(Record):
@@ -28,10 +29,10 @@ class Manifest(Record):
     model: ModelRecord
     people: str = Field(description="The folder of the audited people, as given.")
     controls: str | None = Field(description="The folder of the control people, as given.")
-    observation: dict[str, str | int | list[str] | None] = Field(
+    observation: Observation = Field(
         description="What decides which answers are stored; a resumed run must agree in it."
     )
-    conclusion: dict[str, str | int | float | list[int] | None] = Field(
+    conclusion: Conclusion = Field(
         description="What decides how they are read; may change without asking the model again."
     )
 
@@ -56,22 +57,67 @@ class RunFolder:
             if not is_run and self._holds_something():
                 raise RunError(f"{self.root}: holds other files; give a new folder (--out).")
             if fresh and is_run:
-                # In this order: without its manifest, what is in it could be anybody's.
-                shutil.rmtree(self.private, ignore_errors=True)
-                self.manifest_file.unlink()
+                self._forget()
             self.root.mkdir(parents=True, exist_ok=True)
             make_private(self.private)
         except OSError as problem:
             raise RunError(f"{self.root}: cannot be written ({problem.strerror}).") from problem
 
     def _holds_something(self) -> bool:
-        """Anything but the empty private folder that a run leaves whose model did not load."""
-        found = list(self.root.glob("*")) + list(self.private.glob("*"))
-        return any(path != self.private for path in found)
+        """Anything but the private folder that a run leaves whose model did not load."""
+        found = [*self.root.glob("*"), *self.private.glob("*")]
+        return any(path not in {self.private, self._driven, self._prepared} for path in found)
+
+    def _forget(self) -> None:
+        """Remove what was observed, unless somebody is at it."""
+        make_private(self.private)
+        lock = try_lock(self._driven)
+        if lock is None:
+            raise RunError(
+                f"{self.root}: another process is at work on this run; stop it before you start "
+                "over (--fresh)."
+            )
+        try:
+            # In this order: without its manifest, what is in it could be anybody's.
+            shutil.rmtree(self.private, ignore_errors=True)
+            for file in (environment.FILE, self_test.FILE):
+                (self.root / file).unlink(missing_ok=True)
+            self.manifest_file.unlink()
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Be one of the processes at work on the run; nobody starts it over meanwhile."""
+        lock = try_lock(self._driven, shared=True)
+        if lock is None:
+            raise RunError(f"{self.root}: another process is starting this run over; wait for it.")
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def prepared(self, when_busy: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Change or read the run's common files while nobody else does.
+
+        Args:
+            when_busy: Called once if another process has to be waited for.
+        """
+        with locked(self._prepared, when_busy):
+            yield
+
+    @property
+    def _driven(self) -> Path:
+        return self.private / "driven.lock"
+
+    @property
+    def _prepared(self) -> Path:
+        return self.private / "prepared.lock"
 
     def blocks(self) -> BlockStore:
-        """The observations of pictures."""
-        return BlockStore(self.private / "blocks")
+        """The outcomes of what was asked."""
+        return BlockStore(self.private)
 
     def read_manifest(self) -> Manifest:
         """The manifest of a run that exists.
@@ -106,21 +152,3 @@ class RunFolder:
                         "another folder (--out) or start over (--fresh)."
                     )
         write_text(self.manifest_file, manifest.model_dump_json(indent=2, by_alias=True) + "\n")
-
-    def write_environment(self, facts: Mapping[str, str | int]) -> None:
-        """Write environment.json: what conclusions never read."""
-        versions = {}
-        for library in _LIBRARIES:
-            try:
-                versions[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        environment = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "python": platform.python_version(),
-            "system": platform.system(),
-            "machine": platform.machine(),
-            "versions": versions,
-            **facts,
-        }
-        write_text(self.root / "environment.json", json.dumps(environment, indent=2) + "\n")

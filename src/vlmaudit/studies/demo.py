@@ -48,6 +48,7 @@ def run_demo(
     )
     settings = IdentityInference(seed=seed)
     finding = run_identity_inference(target, settings, console=console)
+    assert finding is not None  # this is no shard
     run = RunFolder(target.out)
     conclude_run(run, replace(settings, protocol="paper"))
     return finding

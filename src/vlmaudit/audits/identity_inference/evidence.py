@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 
-from vlmaudit.audits.identity_inference.observed import Observed
+from vlmaudit.audits.identity_inference.observed import Choices, Embeddings
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import (
     PersonVotes,
@@ -17,6 +18,7 @@ from vlmaudit.audits.identity_inference.votes import (
     own_names,
     votes_among_decoys,
     votes_in_paper_pool,
+    votes_of_choices,
 )
 from vlmaudit.data.candidates import Candidate, Pool, stratum
 from vlmaudit.data.identities import Person
@@ -53,17 +55,16 @@ class Evidence:
     failed: int
 
 
-def weigh_embeddings(observed: Observed, settings: IdentityInference) -> list[Evidence]:
+def weigh_embeddings(observed: Embeddings, settings: IdentityInference) -> list[Evidence]:
     """The evidence on everybody, from embeddings."""
     paper = votes_in_paper_pool(observed, size=settings.paper_pool, seed=settings.seed)
     own = votes_among_decoys(observed, settings.pool) if settings.protocol == "audit" else paper
     tests = _associate_all(observed, settings)
     matched = _matched_strata(
-        [*observed.people, *observed.controls, *observed.candidates], settings.pool
+        [*observed.study.people, *observed.study.controls, *observed.study.candidates],
+        settings.pool,
     )
-    failed: dict[str, int] = {}
-    for failure in observed.failures:
-        failed[failure.identity] = failed.get(failure.identity, 0) + 1
+    failed = observed.study.failed()
     return [
         Evidence(
             person=person,
@@ -71,24 +72,48 @@ def weigh_embeddings(observed: Observed, settings: IdentityInference) -> list[Ev
             paper_votes=paper.get(person.identity),
             test=tests.get(person.identity, NOT_ASKED),
             is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
-            pictures=len(observed.images[person.identity]),
+            pictures=len(observed.study.images[person.identity]),
             failed=failed.get(person.identity, 0),
         )
-        for person in observed.people
+        for person in observed.study.people
     ]
 
 
-def weigh_votes(
-    table: VoteTable, persons: Sequence[Person], settings: IdentityInference
-) -> list[Evidence]:
-    """The evidence on everybody, from a table of votes.
+def weigh_choices(choices: Choices, settings: IdentityInference) -> list[Evidence]:
+    """The evidence on everybody, from the choices of a label-only model."""
+    study = choices.study
+    return weigh_votes(
+        votes_of_choices(choices, settings.pool),
+        study.people,
+        settings,
+        controls=study.controls,
+        failed=study.failed(),
+    )
 
-    The paper's part is whole. The test is made on vote counts instead of similarities, with the
-    study's other people as controls, and only if the pool of names is known.
+
+def weigh_votes(
+    table: VoteTable,
+    persons: Sequence[Person],
+    settings: IdentityInference,
+    *,
+    controls: Sequence[Person] = (),
+    failed: Mapping[str, int] = MappingProxyType({}),
+) -> list[Evidence]:
+    """The evidence on everybody, from votes.
+
+    The paper's part is whole. The test is made on vote counts instead of similarities, and only
+    if the pool of names is known.
+
+    Args:
+        table: The votes of these people, and of the controls.
+        persons: The audited.
+        settings: The protocol and its parameters.
+        controls: Whom faces are compared with; without any, the study's other people.
+        failed: How much of everybody's could not be asked.
     """
-    tests = _associate_counts(table, persons, settings)
+    tests = _associate_counts(table, persons, settings, controls)
     pool = table.pool.values() if table.pool is not None else ()
-    matched = _matched_strata([*persons, *pool], settings.pool)
+    matched = _matched_strata([*persons, *controls, *pool], settings.pool)
     return [
         Evidence(
             person=person,
@@ -97,7 +122,7 @@ def weigh_votes(
             test=tests.get(person.identity, NOT_ASKED),
             is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
             pictures=0 if votes is None else len(votes.codes),
-            failed=0,
+            failed=failed.get(person.identity, 0),
         )
         for person in persons
         for votes in [table.votes.get(person.identity)]
@@ -113,12 +138,12 @@ def _matched_strata(everyone: Sequence[Person | Candidate], pool: Pool) -> set[s
 
 
 def _associate_all(
-    observed: Observed, settings: IdentityInference
+    observed: Embeddings, settings: IdentityInference
 ) -> dict[str, Association | NoEvidence]:
     """The test of everybody who has answered pictures, or why it cannot be made."""
     pool = settings.pool
-    decoys = decoys_of_strata(observed, pool)
-    own_name = own_names(observed)
+    decoys = decoys_of_strata(observed.study, pool)
+    own_name = own_names(observed.study)
     texts = observed.texts.mean(axis=1, dtype=np.float64)
     faces = Faces(observed.pictures, settings.seed)
     found: dict[str, Association | NoEvidence] = {}
@@ -126,7 +151,7 @@ def _associate_all(
         names = texts[decoys.get(key, np.empty(0, np.int64))]
         bank = [
             control.identity
-            for control in (observed.controls or persons)
+            for control in (observed.study.controls or persons)
             if stratum(control.sex, control.origin, pool) == key
             and control.identity in observed.pictures
         ]
@@ -135,7 +160,7 @@ def _associate_all(
             alike.setdefault(faces.shared(person.identity, bank), []).append(person)
         for n_pictures, group in alike.items():
             enough = [one for one in bank if faces.count(one) >= n_pictures]
-            n_others = len(enough) - (0 if observed.controls else 1)
+            n_others = len(enough) - (0 if observed.study.controls else 1)
             if refusal := _too_few(n_others, len(names)):
                 found |= {person.identity: refusal for person in group}
                 continue
@@ -144,7 +169,7 @@ def _associate_all(
             own = texts[[own_name[person.identity] for person in group]]
             tests = (
                 _against_controls(rows, own, controls, names)
-                if observed.controls
+                if observed.study.controls
                 else _against_each_other(rows, own, controls, names)
             )
             found |= {person.identity: test for person, test in zip(group, tests, strict=True)}
@@ -222,28 +247,37 @@ class Faces:
 
 
 def _associate_counts(
-    table: VoteTable, persons: Sequence[Person], settings: IdentityInference
+    table: VoteTable,
+    persons: Sequence[Person],
+    settings: IdentityInference,
+    controls: Sequence[Person],
 ) -> dict[str, Association | NoEvidence]:
-    """The test on shares of votes, with the study's other people as controls."""
+    """The test on shares of votes, against control people or the study's other people."""
     present = [person for person in persons if person.identity in table.votes]
     if table.pool is None:
         missing = NoEvidence("the pool's names were not given (--names): nothing to rank among")
         return {person.identity: missing for person in present}
     pool = settings.pool
-    strata = [stratum(person.sex, person.origin, pool) for person in present]
-    study = {votes.own for votes in table.votes.values()}
-    shares = np.stack([_vote_shares(table, person.identity) for person in present])
+    study = {table.votes[person.identity].own for person in present}
+    bank = [person for person in controls or present if person.identity in table.votes]
+    strata = [stratum(person.sex, person.origin, pool) for person in bank]
+    shares = {person.identity: _vote_shares(table, person.identity) for person in (*present, *bank)}
     found: dict[str, Association | NoEvidence] = {}
-    for place, (person, key) in enumerate(zip(present, strata, strict=True)):
+    for person in present:
+        key = stratum(person.sex, person.origin, pool)
         names = [
             code
             for code, name in table.pool.items()
             if code not in study and stratum(name.sex, name.origin, pool) == key
         ]
-        others = [row for row, other in enumerate(strata) if other == key and row != place]
+        others = [
+            shares[other.identity]
+            for other, group in zip(bank, strata, strict=True)
+            if group == key and other.identity != person.identity
+        ]
         columns = [table.votes[person.identity].own, *names]
         found[person.identity] = _too_few(len(others), len(names)) or associate(
-            shares[np.ix_([place, *others], columns)], cells=True
+            np.stack([shares[person.identity], *others])[:, columns], cells=True
         )
     return found
 

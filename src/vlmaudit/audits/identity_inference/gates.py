@@ -30,6 +30,9 @@ LEVEL: Final = 0.05
 MANY_OCCURRENCES: Final = 16
 MIN_POSITIVE: Final = 5
 
+_NO_ANSWER: Final = {"picture": "could not be asked", "request": "got no answer"}
+_ANSWER: Final = {"picture": "asked", "request": "answered"}
+
 
 def check(
     evidence: Sequence[Evidence],
@@ -53,9 +56,9 @@ def check(
 def _failures(failures: Failures, settings: IdentityInference) -> Gate:
     failed = failures.failed / failures.asked if failures.asked else 0.0
     said = (
-        f"{failures.failed:,} of {failures.asked:,} pictures could not be asked"
+        f"{failures.failed:,} of {failures.asked:,} {failures.unit}s {_NO_ANSWER[failures.unit]}"
         if failures.failed
-        else f"all {failures.asked:,} pictures were asked"
+        else f"all {failures.asked:,} {failures.unit}s were {_ANSWER[failures.unit]}"
     )
     passed = failed <= settings.max_failures
     limit = "" if passed else f", more than the {level(settings.max_failures)} allowed"

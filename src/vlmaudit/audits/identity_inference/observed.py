@@ -1,6 +1,7 @@
 """What a run observed, as the conclusion reads it: plain tables and arrays, no model."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from vlmaudit.data.candidates import Candidate
 from vlmaudit.data.identities import Membership, Person, Sex
 from vlmaudit.errors import RunError
 from vlmaudit.results.blocks import BlockStore
+from vlmaudit.results.cases import read_cases
 from vlmaudit.results.files import write_whole
+from vlmaudit.results.outcomes import has_failed
 from vlmaudit.results.records import ModelRecord
 
 PEOPLE: Final = "people.parquet"
@@ -24,52 +27,85 @@ DESIGN: Final = "design.json"
 NOTICES: Final = "notices.json"
 UNASKED: Final = "not asked yet"
 
+EMBEDDINGS: Final = "embeddings"
+LABELS: Final = "labels"
+"""What a model answers, as the manifest says it."""
+
 
 @dataclass(frozen=True, slots=True)
-class FailedPicture:
-    """A picture for which there is no answer."""
+class FailedCase:
+    """A picture, or a request about one, for which there is no answer."""
 
     identity: str
     image: str
+    question: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything an identity-inference conclusion rests on.
+class Study:
+    """Who was asked about, whom, and with which names.
 
     Attributes:
         people: The audited.
         controls: People known to be nobody's business here: never audited, never planted.
         study_names: How many of `candidates`, its first, are names of audited people.
-        candidates: All names that were encoded; the rest are decoys.
-        texts: Unit-length text embeddings.
-        pictures: Unit-length embeddings of a person's answered pictures.
-        images: The answered pictures' names, in the same order.
-        failures: Pictures without an answer, of audited people and of controls.
+        candidates: All names that were asked about; the rest are decoys.
+        images: The names of a person's pictures with at least one answer, sorted.
+        failures: What has no answer, of audited people and of controls: pictures, or requests.
+        notices: What was noticed on the way, for the reader.
         design: How people were planted, where the model comes with that record.
+        model: Who answered.
     """
 
     people: tuple[Person, ...]
     controls: tuple[Person, ...]
     study_names: int
     candidates: tuple[Candidate, ...]
-    texts: Float[np.ndarray, "names templates dim"]
-    pictures: Mapping[str, Float[np.ndarray, "pictures dim"]]
     images: Mapping[str, tuple[str, ...]]
-    failures: tuple[FailedPicture, ...]
+    failures: tuple[FailedCase, ...]
     notices: tuple[str, ...]
     design: Mapping[str, object] | None
     model: ModelRecord
 
+    def failed(self) -> Mapping[str, int]:
+        """How much of everybody's has no answer; who is missing lost nothing."""
+        return Counter(failure.identity for failure in self.failures)
 
-def write_people(
-    private: Path,
-    audited: Sequence[Person],
-    controls: Sequence[Person],
-    cases: Mapping[str, Sequence[tuple[str, str]]],
-) -> None:
-    """Write who is asked about: a row a person, with the keys and names of their pictures."""
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What a contrastive model answered.
+
+    Attributes:
+        study: Who was asked about, with which names.
+        texts: Unit-length text embeddings, in the order of the study's candidates.
+        pictures: Unit-length embeddings of a person's answered pictures, in the order of the
+            study's images; people without any are missing.
+    """
+
+    study: Study
+    texts: Float[np.ndarray, "names templates dim"]
+    pictures: Mapping[str, Float[np.ndarray, "pictures dim"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a label-only model answered.
+
+    Attributes:
+        study: Who was asked about, with which names.
+        table: ``identity, image, template, predicted``, a row an answered request.
+        requests: How many there were to be.
+    """
+
+    study: Study
+    table: pl.DataFrame
+    requests: int
+
+
+def write_people(private: Path, audited: Sequence[Person], controls: Sequence[Person]) -> None:
+    """Write who is asked about: a row a person."""
     rows = [
         {
             "identity": person.identity,
@@ -82,8 +118,6 @@ def write_people(
             "occurrences": person.occurrences,
             "covariates": json.dumps(dict(person.covariates), ensure_ascii=False),
             "role": role,
-            "cases": [key for key, _ in cases.get(person.identity, ())],
-            "images": [image for _, image in cases.get(person.identity, ())],
         }
         for role, group in (("audited", audited), ("control", controls))
         for person in group
@@ -91,15 +125,16 @@ def write_people(
     schema: dict[str, pl.DataType | pl.datatypes.DataTypeClass] = {
         "aliases": pl.List(pl.String),
         "occurrences": pl.Int64,
-        "cases": pl.List(pl.String),
-        "images": pl.List(pl.String),
     }
     table = pl.DataFrame(rows, schema_overrides=schema)
     write_whole(private / PEOPLE, table.write_parquet, private=True)
 
 
 def write_names(private: Path, study: Sequence[Candidate], decoys: Sequence[Candidate]) -> None:
-    """Write the pool: study names first, then decoys."""
+    """Write the pool: study names first, then decoys.
+
+    Where it is another pool than the one that is there, the embeddings of that one go.
+    """
     everyone = [*study, *decoys]
     table = pl.DataFrame(
         {
@@ -110,7 +145,11 @@ def write_names(private: Path, study: Sequence[Candidate], decoys: Sequence[Cand
         },
         schema=dict.fromkeys(("name", "sex", "origin", "role"), pl.String),
     )
-    write_whole(private / NAMES, table.write_parquet, private=True)
+    path = private / NAMES
+    if path.exists() and pl.read_parquet(path).equals(table):
+        return
+    (private / TEXTS).unlink(missing_ok=True)
+    write_whole(path, table.write_parquet, private=True)
 
 
 def write_texts(private: Path, texts: Float[np.ndarray, "names templates dim"]) -> None:
@@ -127,82 +166,117 @@ def write_texts(private: Path, texts: Float[np.ndarray, "names templates dim"]) 
     write_whole(private / TEXTS, save, private=True)
 
 
-def read_observed(private: Path, model: ModelRecord) -> Observed:
-    """Read a run's observations.
+def read_texts(private: Path) -> Float[np.ndarray, "names templates dim"] | None:
+    """The text embeddings, where all names were encoded."""
+    path = private / TEXTS
+    return np.load(path, mmap_mode="r") if path.exists() else None
+
+
+def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
+    """Read what a contrastive model answered.
 
     Raises:
         RunError: Something is missing: the run was stopped before it had asked every name.
     """
-    for needed in (PEOPLE, NAMES, TEXTS):
+    texts = read_texts(private)
+    if texts is None:
+        raise _stopped_early(private)
+    cases = read_cases(private)
+    asked = set(cases["case"])
+    rows: dict[str, Float[np.ndarray, " dim"]] = {}
+    reasons: dict[str, str] = {}
+    for block in BlockStore(private).read():
+        mine = block.filter(pl.col("case").is_in(asked))
+        answered = mine.filter(~has_failed())
+        rows |= dict(zip(answered["case"], answered["embedding"].to_numpy(), strict=True))
+        reasons |= dict(mine.filter(has_failed()).select("case", "reason").iter_rows())
+    answers: dict[str, list[tuple[str, str]]] = {}
+    for case, identity, image in cases.select("case", "identity", "image").iter_rows():
+        if case in rows:
+            answers.setdefault(identity, []).append((image, case))
+    ordered = {identity: sorted(pairs) for identity, pairs in answers.items()}
+    return Embeddings(
+        study=_read_study(private, model, cases, set(rows), reasons),
+        texts=texts,
+        pictures={
+            identity: np.stack([rows[case] for _, case in pairs])
+            for identity, pairs in ordered.items()
+        },
+    )
+
+
+def read_choices(private: Path, model: ModelRecord) -> Choices:
+    """Read what a label-only model answered.
+
+    Raises:
+        RunError: The run was stopped before it was known what to ask.
+    """
+    cases = read_cases(private)
+    asked = set(cases["case"])
+    reasons: dict[str, str] = {}
+    tables = [pl.DataFrame(schema=dict.fromkeys(_ANSWER, pl.String))]
+    for block in BlockStore(private).read():
+        mine = block.filter(pl.col("case").is_in(asked))
+        tables.append(mine.filter(~has_failed()).select(_ANSWER))
+        reasons |= dict(mine.filter(has_failed()).select("case", "reason").iter_rows())
+    table = pl.concat(tables)
+    return Choices(
+        study=_read_study(private, model, cases, set(table["case"]), reasons),
+        table=table.drop("case").sort("identity", "image", "template"),
+        requests=len(cases),
+    )
+
+
+_ANSWER: Final = ("case", "identity", "image", "template", "predicted")
+
+
+def _read_study(
+    private: Path,
+    model: ModelRecord,
+    cases: pl.DataFrame,
+    answered: set[str],
+    reasons: Mapping[str, str],
+) -> Study:
+    for needed in (PEOPLE, NAMES):
         if not (private / needed).exists():
-            raise RunError(
-                f"{private.parent}: stopped before every name was encoded; run the same "
-                "identity-inference command again to go on."
-            )
+            raise _stopped_early(private)
     rows = pl.read_parquet(private / PEOPLE).rows(named=True)
     names = pl.read_parquet(private / NAMES)
     persons = {role: tuple(_person(row) for row in rows if row["role"] == role) for role in _ROLES}
-    pictures, images, failures = _join_pictures(rows, BlockStore(private / "blocks"))
+    images: dict[str, set[str]] = {cast("str", row["identity"]): set() for row in rows}
+    failures: list[FailedCase] = []
+    fields = cases.select("identity", "image", "question", "case")
+    for identity, image, question, case in fields.sort("identity", "image", "question").iter_rows():
+        if case in answered:
+            images[identity].add(image)
+        else:
+            reason = reasons.get(case, UNASKED)
+            failures.append(FailedCase(identity, image, question, reason))
     design = private / DESIGN
     notices = private / NOTICES
-    return Observed(
+    return Study(
         people=persons["audited"],
         controls=persons["control"],
         study_names=int((names["role"] == "study").sum()),
         candidates=tuple(
             Candidate(name, sex, origin) for name, sex, origin, _ in names.iter_rows()
         ),
-        texts=np.load(private / TEXTS, mmap_mode="r"),
-        pictures=pictures,
-        images=images,
-        failures=failures,
+        images={identity: tuple(sorted(found)) for identity, found in images.items()},
+        failures=tuple(failures),
         notices=tuple(json.loads(notices.read_text("utf-8"))) if notices.exists() else (),
         design=json.loads(design.read_text("utf-8")) if design.exists() else None,
         model=model,
     )
 
 
+def _stopped_early(private: Path) -> RunError:
+    return RunError(
+        f"{private.parent}: stopped before every name was encoded; run the same "
+        "identity-inference command again to go on."
+    )
+
+
 _ROLES: Final = ("audited", "control")
-
-
-def _join_pictures(
-    people: Sequence[Mapping[str, object]], store: BlockStore
-) -> tuple[
-    dict[str, Float[np.ndarray, "pictures dim"]],
-    dict[str, tuple[str, ...]],
-    tuple[FailedPicture, ...],
-]:
-    """The answers by person; a picture that is no longer anybody's is left out."""
-    answers: dict[str, Float[np.ndarray, " dim"]] = {}
-    reasons: dict[str, str] = {}
-    for block in store.read():
-        embeddings = block["embedding"].to_numpy()
-        for place, (case, status, reason) in enumerate(
-            block.select("case", "status", "reason").iter_rows()
-        ):
-            if status == "answered":
-                answers[case] = embeddings[place]
-            else:
-                reasons[case] = reason
-    pictures: dict[str, Float[np.ndarray, "pictures dim"]] = {}
-    images: dict[str, tuple[str, ...]] = {}
-    failures: list[FailedPicture] = []
-    for person in people:
-        identity = cast("str", person["identity"])
-        asked = sorted(
-            zip(
-                cast("list[str]", person["images"]), cast("list[str]", person["cases"]), strict=True
-            )
-        )
-        images[identity] = tuple(image for image, case in asked if case in answers)
-        if images[identity]:
-            pictures[identity] = np.stack([answers[case] for _, case in asked if case in answers])
-        failures += [
-            FailedPicture(identity, image, reasons.get(case, UNASKED))
-            for image, case in asked
-            if case not in answers
-        ]
-    return pictures, images, tuple(failures)
 
 
 def _person(row: Mapping[str, object]) -> Person:

@@ -4,15 +4,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import polars as pl
 
 from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.identity_inference.design import read_design
-from vlmaudit.audits.identity_inference.evidence import Evidence, weigh_embeddings, weigh_votes
+from vlmaudit.audits.identity_inference.evidence import (
+    Evidence,
+    weigh_choices,
+    weigh_embeddings,
+    weigh_votes,
+)
 from vlmaudit.audits.identity_inference.finding import Finding
-from vlmaudit.audits.identity_inference.observed import Observed, read_observed
+from vlmaudit.audits.identity_inference.observed import (
+    EMBEDDINGS,
+    LABELS,
+    Study,
+    read_choices,
+    read_embeddings,
+)
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import (
     PersonVotes,
@@ -23,6 +34,7 @@ from vlmaudit.data.candidates import read_candidates
 from vlmaudit.data.identities import read_people_table
 from vlmaudit.errors import RunError
 from vlmaudit.results.files import write_text, write_whole
+from vlmaudit.results.outcomes import ANSWERED
 from vlmaudit.results.records import Failures
 from vlmaudit.results.run_folder import RunFolder
 
@@ -56,22 +68,65 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
     another than the one the run was made with.
     """
     manifest = run.read_manifest()
-    observed = read_observed(run.private, manifest.model)
-    design = read_design(observed.design) if observed.design else None
-    evidence = weigh_embeddings(observed, settings)
+    study, evidence, failures = _READERS[str(manifest.observation["answers"])](run, settings)
     finding = conclude(
         evidence,
         settings,
-        failures=_count_failures(observed),
-        model=observed.model,
-        design=design,
-        notices=observed.notices,
+        failures=failures,
+        model=study.model,
+        design=read_design(study.design) if study.design else None,
+        notices=[*study.notices, *_LIMITS[str(manifest.observation["answers"])]],
     )
     is_main = settings.protocol == manifest.conclusion["protocol"]
     write_finding(finding, run.root / (FINDING if is_main else f"finding.{settings.protocol}.json"))
     if is_main:
-        _write_tables(run, observed, evidence, settings, finding)
+        _write_tables(run, study, evidence, settings, finding)
     return finding
+
+
+def _weigh_embeddings(
+    run: RunFolder, settings: IdentityInference
+) -> tuple[Study, list[Evidence], Failures]:
+    observed = read_embeddings(run.private, run.read_manifest().model)
+    asked = sum(map(len, observed.study.images.values())) + len(observed.study.failures)
+    return (
+        observed.study,
+        weigh_embeddings(observed, settings),
+        _failures(observed.study, asked, "picture"),
+    )
+
+
+def _weigh_choices(
+    run: RunFolder, settings: IdentityInference
+) -> tuple[Study, list[Evidence], Failures]:
+    manifest = run.read_manifest()
+    if settings.pool != manifest.observation["pool"]:
+        raise RunError(
+            f"{run.root}: a label-only model was asked with the pool "
+            f'"{manifest.observation["pool"]}", and another pool is another question; leave out '
+            "--pool, or ask anew in another folder."
+        )
+    choices = read_choices(run.private, manifest.model)
+    return (
+        choices.study,
+        weigh_choices(choices, settings),
+        _failures(choices.study, choices.requests, "request"),
+    )
+
+
+_READERS: Final = {EMBEDDINGS: _weigh_embeddings, LABELS: _weigh_choices}
+
+_LIMITS: Final = {
+    EMBEDDINGS: (),
+    LABELS: (
+        "Only labels were asked for: how close the other names came is not known, so the test "
+        "ranks numbers of votes and is coarser than with embeddings.",
+        "The names to choose from were fixed when asking: another pool of names, more decoys or "
+        "the paper's own pool would have to be asked anew.",
+        "Whose weights answered, with which preprocessing, and whether they stayed the same, "
+        "cannot be told from outside.",
+    ),
+}
 
 
 def conclude_votes(
@@ -120,61 +175,57 @@ def read_finding(path: Path) -> Finding:
         raise RunError(f"{path}: not a finding that this version reads.") from problem
 
 
-def _count_failures(observed: Observed) -> Failures:
-    audited = {person.identity for person in observed.people}
-    everyone = [*observed.people, *observed.controls]
-    answered = sum(len(observed.images[person.identity]) for person in everyone)
-    lost = [one for one in sorted(audited) if not observed.images[one]]
+def _failures(study: Study, asked: int, unit: Literal["picture", "request"]) -> Failures:
+    lost = sorted(one.identity for one in study.people if not study.images[one.identity])
     return Failures(
-        asked=answered + len(observed.failures),
-        answered=answered,
-        failed=len(observed.failures),
-        reasons=dict(sorted(Counter(failure.reason for failure in observed.failures).items())),
-        people_asked=len(audited) - len(lost),
+        asked=asked,
+        answered=asked - len(study.failures),
+        failed=len(study.failures),
+        reasons=dict(sorted(Counter(failure.reason for failure in study.failures).items())),
+        unit=unit,
+        people_asked=len(study.people) - len(lost),
         people_lost=lost,
     )
 
 
 def _write_tables(
     run: RunFolder,
-    observed: Observed,
+    study: Study,
     evidence: Sequence[Evidence],
     settings: IdentityInference,
     finding: Finding,
 ) -> None:
     """units.parquet (a row a person), outcomes.parquet (a row a picture), and the votes."""
-    covariates = sorted({key for person in observed.people for key in person.covariates})
+    covariates = sorted({key for person in study.people for key in person.covariates})
     units = pl.DataFrame(
         [
             {
                 **row.model_dump(),
                 **{f"covariate: {key}": person.covariates.get(key) for key in covariates},
             }
-            for row, person in zip(finding.people, observed.people, strict=True)
+            for row, person in zip(finding.people, study.people, strict=True)
         ],
         infer_schema_length=None,
     )
     write_whole(run.root / "units.parquet", units.write_parquet, private=True)
     votes = {one.person.identity: one.votes for one in evidence if one.votes is not None}
-    write_whole(
-        run.root / "outcomes.parquet", _outcomes(observed, votes).write_parquet, private=True
-    )
+    write_whole(run.root / "outcomes.parquet", _outcomes(study, votes).write_parquet, private=True)
     write_whole(
         run.private / "votes.parquet",
-        lambda path: write_votes(path, votes, observed, settings.templates),
+        lambda path: write_votes(path, votes, study, settings.templates),
         private=True,
     )
 
 
-def _outcomes(observed: Observed, votes: dict[str, PersonVotes]) -> pl.DataFrame:
-    rows: list[tuple[str, str, str, str, int | None]] = []
-    for person in observed.people:
+def _outcomes(study: Study, votes: dict[str, PersonVotes]) -> pl.DataFrame:
+    rows: list[tuple[str, str, str, str, str, int | None]] = []
+    for person in study.people:
         mine = votes.get(person.identity)
         own = (mine.codes == mine.own).sum(axis=1).tolist() if mine else None
-        for place, image in enumerate(observed.images[person.identity]):
-            rows.append((person.identity, image, "answered", "", own[place] if own else None))
-    rows += [(f.identity, f.image, "failed", f.reason, None) for f in observed.failures]
-    schema = ("identity", "image", "status", "reason", "votes_for_own_name")
+        for place, image in enumerate(study.images[person.identity]):
+            rows.append((person.identity, image, "", ANSWERED, "", own[place] if own else None))
+    rows += [(f.identity, f.image, f.question, "failed", f.reason, None) for f in study.failures]
+    schema = ("identity", "image", "question", "status", "reason", "votes_for_own_name")
     return pl.DataFrame(
         rows, schema=schema, orient="row", schema_overrides={"votes_for_own_name": pl.Int64}
-    ).sort("identity", "image")
+    ).sort("identity", "image", "question")

@@ -1,7 +1,8 @@
 """Votes: which candidate name each picture and template chose."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from vlmaudit.audits.identity_inference.observed import Observed
+from vlmaudit.audits.identity_inference.observed import Choices, Embeddings, Study
 from vlmaudit.data.candidates import Candidate, Pool, paper_pool, stratum
 from vlmaudit.data.identities import Person
 from vlmaudit.data.names import fold_name
@@ -36,14 +37,14 @@ class PersonVotes:
     pool_size: int
 
 
-def votes_among_decoys(observed: Observed, pool: Pool) -> dict[str, PersonVotes]:
+def votes_among_decoys(observed: Embeddings, pool: Pool) -> dict[str, PersonVotes]:
     """Everybody's votes among their own name and the decoys of their stratum.
 
     No other audited name is in the pool: with a name that the model knows beside it, nobody's
     name would be exchangeable with the rest. A tie with a decoy goes to the decoy.
     """
-    decoys = decoys_of_strata(observed, pool)
-    name_of = own_names(observed)
+    decoys = decoys_of_strata(observed.study, pool)
+    name_of = own_names(observed.study)
     found: dict[str, PersonVotes] = {}
     for key, persons in by_stratum(observed, pool).items():
         rivals = decoys.get(key, np.empty(0, np.int64))
@@ -64,15 +65,15 @@ def votes_among_decoys(observed: Observed, pool: Pool) -> dict[str, PersonVotes]
     return found
 
 
-def votes_in_paper_pool(observed: Observed, *, size: int, seed: int) -> dict[str, PersonVotes]:
+def votes_in_paper_pool(observed: Embeddings, *, size: int, seed: int) -> dict[str, PersonVotes]:
     """Everybody's votes among the paper's candidates: all study names and some decoys."""
-    study = observed.candidates[: observed.study_names]
-    decoys = observed.candidates[observed.study_names :]
-    number = {fold_name(name.name): place for place, name in enumerate(observed.candidates)}
+    study = observed.study.candidates[: observed.study.study_names]
+    decoys = observed.study.candidates[observed.study.study_names :]
+    number = {fold_name(name.name): place for place, name in enumerate(observed.study.candidates)}
     names = paper_pool(study, decoys, size=size, seed=seed)
     chosen = np.array([number[fold_name(name)] for name in names])
-    name_of = own_names(observed)
-    persons = [person for person in observed.people if person.identity in observed.pictures]
+    name_of = own_names(observed.study)
+    persons = [person for person in observed.study.people if person.identity in observed.pictures]
     if not persons:
         return {}
     pictures = np.concatenate([observed.pictures[person.identity] for person in persons])
@@ -85,32 +86,32 @@ def votes_in_paper_pool(observed: Observed, *, size: int, seed: int) -> dict[str
     }
 
 
-def by_stratum(observed: Observed, pool: Pool) -> dict[str, list[Person]]:
+def by_stratum(observed: Embeddings, pool: Pool) -> dict[str, list[Person]]:
     """The audited people who have answered pictures, by whom they are compared with."""
     found: dict[str, list[Person]] = {}
-    for person in observed.people:
+    for person in observed.study.people:
         if person.identity in observed.pictures:
             found.setdefault(stratum(person.sex, person.origin, pool), []).append(person)
     return found
 
 
-def decoys_of_strata(observed: Observed, pool: Pool) -> dict[str, Int[np.ndarray, " names"]]:
+def decoys_of_strata(study: Study, pool: Pool) -> dict[str, Int[np.ndarray, " names"]]:
     """The numbers of the decoy names of every stratum."""
     found: dict[str, list[int]] = {}
-    for place in range(observed.study_names, len(observed.candidates)):
-        candidate = observed.candidates[place]
+    for place in range(study.study_names, len(study.candidates)):
+        candidate = study.candidates[place]
         key = stratum(candidate.sex, candidate.origin, pool)
         found.setdefault(key, []).append(place)
     return {key: np.array(places) for key, places in found.items()}
 
 
-def own_names(observed: Observed) -> dict[str, int]:
+def own_names(study: Study) -> dict[str, int]:
     """The number of everybody's true name; people of one name share it."""
     number = {
         fold_name(candidate.name): place
-        for place, candidate in enumerate(observed.candidates[: observed.study_names])
+        for place, candidate in enumerate(study.candidates[: study.study_names])
     }
-    return {person.identity: number[fold_name(person.name)] for person in observed.people}
+    return {person.identity: number[fold_name(person.name)] for person in study.people}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,43 +151,73 @@ def read_votes(
             f'{path.name}: two votes for identity "{row["identity"]}", image "{row["image"]}", '
             f'template "{row["template"]}".'
         )
+    folded_pool = None
+    if candidates is not None:
+        folded_pool = {fold_name(one.name) for one in [*candidates, *_as_candidates(persons)]}
+        for predicted in table["predicted"].unique(maintain_order=True):
+            folded = fold_name(predicted)
+            if folded and folded not in folded_pool:
+                raise InputError(f'{path.name}: predicted name "{predicted}" is not in the names.')
+    return _vote_table(table, persons, candidates)
+
+
+def votes_of_choices(choices: Choices, pool: Pool) -> VoteTable:
+    """The votes of a label-only model, which chose among the names of the picture's stratum."""
+    study = choices.study
+    table = _vote_table(choices.table, [*study.people, *study.controls], study.candidates)
+    sizes = Counter(stratum(one.sex, one.origin, pool) for one in study.candidates)
+    votes = {
+        person.identity: replace(
+            table.votes[person.identity], pool_size=sizes[stratum(person.sex, person.origin, pool)]
+        )
+        for person in [*study.people, *study.controls]
+        if person.identity in table.votes
+    }
+    return replace(table, votes=votes)
+
+
+def _as_candidates(persons: Sequence[Person]) -> list[Candidate]:
+    return [Candidate(person.name, person.sex, person.origin) for person in persons]
+
+
+def _vote_table(
+    table: pl.DataFrame, persons: Sequence[Person], candidates: Sequence[Candidate] | None
+) -> VoteTable:
+    """Votes as numbers, from rows ``identity, image, template, predicted`` of these people."""
     codes: dict[str, int] = {}
     pool: dict[int, Candidate] | None = None
     if candidates is not None:
         pool = {}
-        for candidate in [*candidates, *(Candidate(p.name, p.sex, p.origin) for p in persons)]:
+        for candidate in [*candidates, *_as_candidates(persons)]:
             pool.setdefault(codes.setdefault(fold_name(candidate.name), len(codes)), candidate)
     for person in persons:
         codes.setdefault(fold_name(person.name), len(codes))
+    code_of = {"": NO_NAME}
     for predicted in table["predicted"].unique(maintain_order=True):
-        folded = fold_name(predicted)
-        if folded and folded not in codes:
-            if pool is not None:
-                raise InputError(f'{path.name}: predicted name "{predicted}" is not in the names.')
-            codes[folded] = len(codes)
+        if folded := fold_name(predicted):
+            code_of[predicted] = codes.setdefault(folded, len(codes))
+    name_of = {person.identity: person.name for person in persons}
     templates = {name: place for place, name in enumerate(sorted(set(table["template"])))}
     votes: dict[str, PersonVotes] = {}
     for (identity,), part in table.group_by("identity"):
         images = {name: place for place, name in enumerate(sorted(set(part["image"])))}
         matrix = np.full((len(images), len(templates)), NO_NAME, np.int64)
         for image, template, predicted in part.select("image", "template", "predicted").iter_rows():
-            folded = fold_name(predicted)
-            if folded:
-                matrix[images[image], templates[template]] = codes[folded]
+            matrix[images[image], templates[template]] = code_of.get(predicted, NO_NAME)
         own = codes[fold_name(name_of[str(identity)])]
         votes[str(identity)] = PersonVotes(matrix, own, len(codes))
     return VoteTable(votes, tuple(codes), pool)
 
 
 def write_votes(
-    path: Path, votes: Mapping[str, PersonVotes], observed: Observed, templates: Sequence[str]
+    path: Path, votes: Mapping[str, PersonVotes], study: Study, templates: Sequence[str]
 ) -> None:
     """Write votes in the form that `read_votes` reads."""
-    names = [candidate.name for candidate in observed.candidates]
+    names = [candidate.name for candidate in study.candidates]
     rows = [
         (identity, image, template, names[code])
         for identity, part in votes.items()
-        for image, codes in zip(observed.images[identity], part.codes, strict=True)
+        for image, codes in zip(study.images[identity], part.codes, strict=True)
         for template, code in zip(templates, codes, strict=True)
     ]
     pl.DataFrame(rows, schema=_COLUMNS, orient="row").write_parquet(path)

@@ -1,0 +1,117 @@
+"""The loop that asks what is left of a run, alone or beside other processes."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import polars as pl
+from rich.console import Console
+
+from vlmaudit.execution.plan import Case
+from vlmaudit.execution.progress import Advance
+from vlmaudit.results.blocks import BlockStore, Claim, Part
+from vlmaudit.results.outcomes import Schema
+from vlmaudit.results.reuse import Reusable
+
+Observe = Callable[[Sequence[Case]], Iterator[pl.DataFrame]]
+"""Asks cases of one block, in their order, and gives outcomes batch by batch."""
+
+_LOOK_AGAIN_S: Final = 0.5
+
+
+def left(
+    store: BlockStore, blocks: Mapping[int, Sequence[Case]], *, retry: bool
+) -> tuple[Part, ...]:
+    """What is left to ask of these blocks."""
+    keys = {block: [case.key for case in cases] for block, cases in blocks.items()}
+    return store.parts(keys, retry=retry)
+
+
+def drive(
+    store: BlockStore,
+    parts: Sequence[Part],
+    blocks: Mapping[int, Sequence[Case]],
+    observe: Observe,
+    *,
+    columns: Schema,
+    environment: str,
+    console: Console,
+    advance: Advance,
+    reuse: Reusable | None = None,
+) -> None:
+    """Ask every part once, whoever else is at the same run.
+
+    A part that another process holds is left to it; where only such parts remain, this process
+    waits, and takes over what another lets go of without having sealed it.
+
+    Args:
+        store: Where outcomes go.
+        parts: What is to be asked.
+        blocks: The cases of every block.
+        observe: Asks.
+        columns: The audit's own columns of an outcome.
+        environment: Digest of this process's environment.
+        console: For what the user should know meanwhile.
+        advance: Told how many cases were settled since it was last called.
+        reuse: Another run, whose answers to the same cases are taken over.
+    """
+    waiting, has_said = list(parts), False
+    while waiting:
+        held = [
+            part
+            for part in waiting
+            if not _settle(
+                store,
+                part,
+                blocks[part.block],
+                observe,
+                columns=columns,
+                environment=environment,
+                advance=advance,
+                reuse=reuse,
+            )
+        ]
+        if held and len(held) == len(waiting):
+            if not has_said:
+                console.print(
+                    f"Waiting for another process, which is at {len(held)} blocks of this run …",
+                    highlight=False,
+                )
+                has_said = True
+            time.sleep(_LOOK_AGAIN_S)
+        waiting = held
+
+
+def _settle(
+    store: BlockStore,
+    part: Part,
+    cases: Sequence[Case],
+    observe: Observe,
+    *,
+    columns: Schema,
+    environment: str,
+    advance: Advance,
+    reuse: Reusable | None,
+) -> bool:
+    """Have a part sealed, here or elsewhere; False where another process is still at it."""
+    with store.claim(part, columns) as claim:
+        if claim is None:
+            if not store.is_sealed(part):
+                return False
+            advance(len(part.cases))
+            return True
+        advance(len(part.cases) - len(claim.missing))
+        if reuse is not None:
+            for outcomes, origin in reuse.answers(claim.missing):
+                claim.add(outcomes, origin)
+                advance(len(outcomes))
+        for outcomes in observe(_chosen(cases, claim)):
+            claim.add(outcomes, environment)
+            advance(len(outcomes))
+        claim.seal()
+    return True
+
+
+def _chosen(cases: Sequence[Case], claim: Claim) -> list[Case]:
+    missing = set(claim.missing)
+    return [case for case in cases if case.key in missing]
