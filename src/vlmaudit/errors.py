@@ -3,7 +3,8 @@
     AuditError                exit 3; one line, no traceback
     ├── InputError            people, pictures, names, tables given to us
     ├── ModelError            a model spec or checkpoint that cannot be used
-    │   └── CapabilityError   a model that honestly cannot do what the audit needs
+    │   ├── CapabilityError   a model that honestly cannot do what the audit needs
+    │   └── OutOfMemoryError  a model of which not even a batch of one fits
     └── RunError              a run folder that does not fit what is asked now
 
 Everything else that escapes is a bug: exit 70, with its traceback.
@@ -27,6 +28,10 @@ class ModelError(AuditError):
 
 class CapabilityError(ModelError):
     """The model cannot do what this audit needs."""
+
+
+class OutOfMemoryError(ModelError):
+    """Not even one picture or text at a time fits into memory."""
 
 
 class RunError(AuditError):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmaudit.errors import ModelError
+from vlmaudit.errors import ModelError, OutOfMemoryError
 from vlmaudit.models.base import ContrastiveModel
 from vlmaudit.models.loading import load_contrastive
 from vlmaudit.seeds import stream
@@ -376,3 +376,53 @@ def test_padding_that_counts_is_always_the_same(spec_of, tmp_path):
     together = model.encode_texts(TEXTS)
     for text, row in zip(TEXTS, together, strict=True):
         np.testing.assert_allclose(model.encode_texts([text])[0], row, atol=NOISE)
+
+
+def scarce(model, monkeypatch, side, room):
+    """Let one tower raise what a full device raises for batches of more than `room`."""
+    import torch
+
+    sizes, inner = [], model._model
+    for name in (f"encode_{side}", f"get_{side}_features"):
+        if hasattr(inner, name):
+            honest = getattr(inner, name)
+
+            def encode(*args, honest=honest, **kwargs):
+                size = len(args[0] if args else next(iter(kwargs.values())))
+                sizes.append(size)
+                if size > room:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+                return honest(*args, **kwargs)
+
+            monkeypatch.setattr(inner, name, encode)
+    return sizes
+
+
+@pytest.mark.parametrize("kind", TORCH_KINDS)
+def test_out_of_memory_halves_the_batch_and_changes_nothing(kind, spec_of, monkeypatch):
+    model = load_contrastive(spec_of(kind), batch_size=8)
+    asked = [*TEXTS, *TEXTS[::-1]]
+    texts, images = model.encode_texts(asked), model.encode_images(pictures(9))
+    assert (model.image_batch, model.text_batch) == (8, 8)
+    sizes = scarce(model, monkeypatch, "image", 3)
+    np.testing.assert_allclose(model.encode_images(pictures(9)), images, atol=NOISE)
+    assert sizes == [8, 4, 2, 2, 2, 2, 1]
+    assert (model.image_batch, model.text_batch) == (2, 8)
+    sizes = scarce(model, monkeypatch, "text", 3)
+    np.testing.assert_allclose(model.encode_texts(asked), texts, atol=NOISE)
+    assert sizes == [8, 4, *[2] * 7]
+    assert model.text_batch == 2
+    sizes.clear()
+    model.encode_texts(asked)
+    assert sizes == [2] * 7
+
+
+@pytest.mark.parametrize("kind", TORCH_KINDS)
+@pytest.mark.parametrize(("side", "what"), [("image", "picture"), ("text", "text")])
+def test_one_that_does_not_fit_alone_is_said(kind, side, what, spec_of, monkeypatch):
+    model = load_contrastive(spec_of(kind))
+    scarce(model, monkeypatch, side, 0)
+    with pytest.raises(
+        OutOfMemoryError, match=f'^model "{model.record.name}": not even one {what}'
+    ):
+        model.encode_images(pictures(3)) if side == "image" else model.encode_texts(TEXTS)

@@ -95,3 +95,55 @@ class LabelOnlyModel(Protocol):
             ModelError: Asking on makes no sense: the address or the key is wrong.
         """
         ...
+
+    def close(self) -> None:
+        """Let go of connections; what is still under way fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Construction:
+    """How a model is put together, where its files or a look inside tell; None where they do not.
+
+    Attributes:
+        image_activation: What the blocks of the image tower apply, such as "QuickGELU".
+        text_activation: The same of the text tower.
+        channels: The colours in the order in which the image tower gets them, such as "RGB".
+        mean: What is taken off each channel, with pixel values from 0 to 1.
+        std: What each channel is then divided by.
+        image_size: Height and width of what the image tower gets, in pixels.
+    """
+
+    image_activation: str | None = None
+    text_activation: str | None = None
+    channels: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    image_size: tuple[int, int] | None = None
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A contrastive model that shows how it is put together: what the self-test looks into."""
+
+    @property
+    def image_batch(self) -> int:
+        """Pictures a batch as of now; out of memory makes it smaller."""
+        ...
+
+    @property
+    def text_batch(self) -> int:
+        """Texts a batch as of now."""
+        ...
+
+    def said(self) -> Construction:
+        """What the checkpoint's own files declare, whatever the library made of it."""
+        ...
+
+    def done(self) -> Construction:
+        """What is found in the loaded towers, and measured on what they are handed."""
+        ...
+
+    def encode_texts_in_full(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"] | None:
+        """Text embeddings without stopping early; None where `encode_texts` never does."""
+        ...

@@ -12,9 +12,6 @@ TORCH_DTYPES: Final = {
     "float16": torch.float16,
 }
 
-# How far two ways to compute one embedding may lie apart: a few times what rounding does.
-TOLERANCES: Final = {"float32": 1e-5, "bfloat16": 4e-2, "float16": 5e-3}
-
 
 def pick_device(spec: ModelSpec, device: str) -> torch.device:
     """The device asked for; "auto" takes a GPU where there is one.

@@ -13,10 +13,14 @@ from PIL.Image import Image, new
 
 from vlmaudit.data.images import as_rgb
 from vlmaudit.errors import CapabilityError
-from vlmaudit.models.devices import TOLERANCES, TORCH_DTYPES, pick_device
+from vlmaudit.models.base import Construction
+from vlmaudit.models.construction import Pixels, activation_of, preprocessing_of
+from vlmaudit.models.devices import TORCH_DTYPES, pick_device
+from vlmaudit.models.hf_declared import declared
 from vlmaudit.models.loading import ModelSpec
+from vlmaudit.models.memory import PICTURES_A_BATCH, TEXTS_A_BATCH, BatchSize
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
-from vlmaudit.models.vectors import unit_rows
+from vlmaudit.models.vectors import TOLERANCES, unit_rows
 from vlmaudit.models.weights import (
     CHECKPOINT_ENDINGS,
     checkpoint_shapes,
@@ -43,6 +47,7 @@ class HfContrastive:
         processor: Processor,
         *,
         record: ModelRecord,
+        said: Construction,
         image_batch: int,
         text_batch: int,
     ) -> None:
@@ -55,8 +60,9 @@ class HfContrastive:
         self._tokenizer = processor.tokenizer
         self._image_processor = processor.image_processor
         self._record = record
-        self._image_batch = image_batch
-        self._text_batch = text_batch
+        self._said = said
+        self._image_batch = BatchSize(image_batch, what="picture", model=record.name)
+        self._text_batch = BatchSize(text_batch, what="text", model=record.name)
         self._context = _context(model, processor)
         # SigLIP's text towers were trained on lower-case text, padded to the full length, and
         # without a mask over the padding; not every released tokenizer sees to all three.
@@ -66,9 +72,9 @@ class HfContrastive:
         if not self._is_siglip:
             # Behind the end token of a causal tower, or under the mask of another, padding does
             # not count: believed once it has been seen to hold.
-            full = self.encode_texts(PROBE_TEXTS)
-            self._pads_in_full = False
-            short = np.concatenate([self.encode_texts([text]) for text in PROBE_TEXTS])
+            full = self._encode_texts(PROBE_TEXTS, in_full=True)
+            alone = [self._encode_texts([text], in_full=False) for text in PROBE_TEXTS]
+            short = np.concatenate(alone)
             self._pads_in_full = not np.abs(short - full).max() <= TOLERANCES[record.dtype]
 
     @property
@@ -76,24 +82,73 @@ class HfContrastive:
         """Which weights answer, and in which arithmetic."""
         return self._record
 
+    @property
+    def image_batch(self) -> int:
+        """Pictures a batch as of now; out of memory makes it smaller."""
+        return self._image_batch.now
+
+    @property
+    def text_batch(self) -> int:
+        """Texts a batch as of now."""
+        return self._text_batch.now
+
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
         """Unit-length image embeddings; NaN where the model gives no direction."""
         rows = np.empty((len(images), self._dim), dtype=np.float32)
-        for start in range(0, len(images), self._image_batch):
-            batch = images[start : start + self._image_batch]
-            rows[start : start + len(batch)] = self._image_features(batch)
+        batches = self._image_batch.batches(
+            len(images), lambda part: self._image_features(images[part])
+        )
+        for part, features in batches:
+            rows[part] = features
         return unit_rows(rows)
 
-    @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
         """Unit-length text embeddings."""
+        return self._encode_texts(texts, in_full=self._pads_in_full)
+
+    def encode_texts_in_full(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"] | None:
+        """Text embeddings at the full length; None where `encode_texts` gives just that."""
+        return None if self._pads_in_full else self._encode_texts(texts, in_full=True)
+
+    def said(self) -> Construction:
+        """What the checkpoint's own files declare."""
+        return self._said
+
+    def done(self) -> Construction:
+        """What is found in the loaded towers, and measured on what they are handed."""
+        channels, mean, std = preprocessing_of(self._handed) or (None, None, None)
+        pixels = self._pixels([new("RGB", (64, 64))])["pixel_values"]
+        return Construction(
+            image_activation=activation_of(self._parts("vision", "visual", "image")),
+            text_activation=activation_of(self._parts("text")),
+            channels=channels,
+            mean=mean,
+            std=std,
+            image_size=(pixels.shape[2], pixels.shape[3]) if pixels.ndim == 4 else None,
+        )
+
+    def _handed(self, images: Sequence[Image]) -> Pixels:
+        """The pixel values of each picture, wherever they lie in it."""
+        pixels = self._pixels(images)["pixel_values"]
+        if pixels.ndim == 4:
+            return pixels.flatten(start_dim=2).transpose(1, 2).numpy()
+        # Cut into patches, each of which holds its pixels one by one.
+        return pixels.reshape(len(images), -1, 3).numpy()
+
+    def _parts(self, *beginnings: str) -> list[torch.nn.Module]:
+        return [part for name, part in self._model.named_children() if name.startswith(beginnings)]
+
+    @torch.inference_mode()
+    def _encode_texts(
+        self, texts: Sequence[str], *, in_full: bool
+    ) -> Float[np.ndarray, "texts dim"]:
         if not texts:
             return np.empty((0, self._dim), dtype=np.float32)
         tokens = self._tokenize(texts)
 
         def encode(batch: Int[np.ndarray, " batch"], longest: int) -> Float[np.ndarray, "batch d"]:
-            length = self._context if self._pads_in_full else longest
+            length = self._context if in_full else longest
             return self._text_features([tokens[row] for row in batch], length)
 
         lengths = np.array([len(each["input_ids"]) for each in tokens])
@@ -120,10 +175,12 @@ class HfContrastive:
         )
         return _pooled(self._model.get_text_features(**padded.to(self._model.device)))
 
+    def _pixels(self, images: Sequence[Image]) -> transformers.BatchFeature:
+        return self._image_processor([as_rgb(image) for image in images], return_tensors="pt")
+
     def _image_features(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
-        prepared = self._image_processor([as_rgb(image) for image in images], return_tensors="pt")
         # Only what is not a whole number takes the model's dtype.
-        moved = prepared.to(self._model.device, dtype=self._model.dtype)
+        moved = self._pixels(images).to(self._model.device, dtype=self._model.dtype)
         return _pooled(self._model.get_image_features(**moved))
 
     @torch.inference_mode()
@@ -168,8 +225,9 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
             model,
             processor,
             record=record,
-            image_batch=batch_size or 64,
-            text_batch=batch_size or 256,
+            said=declared(source, revision),
+            image_batch=batch_size or PICTURES_A_BATCH,
+            text_batch=batch_size or TEXTS_A_BATCH,
         )
     except CapabilityError as problem:
         raise _no_common_space(spec, type(model).__name__, f" ({problem})") from problem

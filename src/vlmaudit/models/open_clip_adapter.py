@@ -9,16 +9,19 @@ import open_clip
 import torch
 from jaxtyping import Float, Int
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL.Image import Image
+from PIL.Image import Image, new
 from torch import nn
 from torch.func import functional_call
 
 from vlmaudit.data.images import as_rgb
-from vlmaudit.models.devices import TOLERANCES, pick_device
+from vlmaudit.models.base import Construction
+from vlmaudit.models.construction import activation_of, preprocessing_of
+from vlmaudit.models.devices import pick_device
 from vlmaudit.models.loading import ModelSpec
+from vlmaudit.models.memory import PICTURES_A_BATCH, TEXTS_A_BATCH, BatchSize
 from vlmaudit.models.open_clip_sources import Source, find
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
-from vlmaudit.models.vectors import unit_rows
+from vlmaudit.models.vectors import TOLERANCES, unit_rows
 from vlmaudit.models.weights import (
     Shapes,
     checkpoint_shapes,
@@ -45,6 +48,7 @@ class OpenClip:
         *,
         tokenizer: Tokenizer,
         record: ModelRecord,
+        said: Construction,
         device: torch.device,
         image_batch: int,
         text_batch: int,
@@ -53,9 +57,10 @@ class OpenClip:
         self._model = model
         self._tokenizer = tokenizer
         self._record = record
+        self._said = said
         self._device = device
-        self._image_batch = image_batch
-        self._text_batch = text_batch
+        self._image_batch = BatchSize(image_batch, what="picture", model=record.name)
+        self._text_batch = BatchSize(text_batch, what="text", model=record.name)
         self._prepare = image_transform_v2(
             PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
         )
@@ -66,7 +71,8 @@ class OpenClip:
         self._tower = _CausalTower.of(model)
         if self._tower is not None:
             # What a tower's attributes promise is believed once it has been seen to hold.
-            cut = self._encode_tokens_cut(self._tower, tokens, batch_size=2)
+            twos = BatchSize(2, what="text", model=record.name)
+            cut = self._encode_tokens_cut(self._tower, tokens, batch_size=twos)
             if not np.abs(cut - full).max() <= TOLERANCES[record.dtype]:
                 self._tower = None
 
@@ -75,15 +81,27 @@ class OpenClip:
         """Which weights answer, and in which arithmetic."""
         return self._record
 
+    @property
+    def image_batch(self) -> int:
+        """Pictures a batch as of now; out of memory makes it smaller."""
+        return self._image_batch.now
+
+    @property
+    def text_batch(self) -> int:
+        """Texts a batch as of now."""
+        return self._text_batch.now
+
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
         """Unit-length image embeddings; NaN where the model gives no direction."""
         rows = np.empty((len(images), self._dim), dtype=np.float32)
-        for start in range(0, len(images), self._image_batch):
-            batch = images[start : start + self._image_batch]
-            pixels = torch.stack([self._prepare(as_rgb(image)) for image in batch])
-            features = self._model.encode_image(pixels.to(self._device, self._input_dtype))
-            rows[start : start + len(batch)] = _to_numpy(features)
+
+        def encode(part: slice) -> Float[np.ndarray, "batch dim"]:
+            pixels = self._pixels(images[part]).to(self._device, self._input_dtype)
+            return _to_numpy(self._model.encode_image(pixels))
+
+        for part, features in self._image_batch.batches(len(images), encode):
+            rows[part] = features
         return unit_rows(rows)
 
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
@@ -95,6 +113,36 @@ class OpenClip:
             return self._encode_tokens(tokens)
         return self._encode_tokens_cut(self._tower, tokens, batch_size=self._text_batch)
 
+    def encode_texts_in_full(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"] | None:
+        """Text embeddings at the tower's full length; None where `encode_texts` gives just that."""
+        return None if self._tower is None else self._encode_tokens(self._tokenize(texts))
+
+    def said(self) -> Construction:
+        """What the checkpoint's own files declare."""
+        return self._said
+
+    def done(self) -> Construction:
+        """What is found in the loaded towers, and measured on what they are handed."""
+        pixels = self._pixels([new("RGB", (64, 64))])
+        measured = preprocessing_of(
+            lambda images: self._pixels(images).flatten(start_dim=2).transpose(1, 2).numpy()
+        )
+        channels, mean, std = measured or (None, None, None)
+        text_tower = getattr(self._model, "text", None) or self._model.transformer
+        return Construction(
+            image_activation=activation_of([self._model.visual]),
+            text_activation=activation_of([text_tower]),
+            channels=channels,
+            mean=mean,
+            std=std,
+            image_size=(pixels.shape[2], pixels.shape[3]),
+        )
+
+    def _pixels(
+        self, images: Sequence[Image]
+    ) -> Float[torch.Tensor, "images channels height width"]:
+        return torch.stack([self._prepare(as_rgb(image)) for image in images])
+
     def _tokenize(self, texts: Sequence[str]) -> Int[torch.Tensor, "texts context"]:
         return self._tokenizer(list(texts)).to(torch.int32)
 
@@ -103,15 +151,20 @@ class OpenClip:
         self, tokens: Int[torch.Tensor, "texts context"]
     ) -> Float[np.ndarray, "texts dim"]:
         """Embeddings at the tower's full length."""
-        features = [
-            _to_numpy(self._model.encode_text(batch.to(self._device)))
-            for batch in tokens.split(self._text_batch)
-        ]
-        return unit_rows(np.concatenate(features))
+
+        def encode(part: slice) -> Float[np.ndarray, "batch dim"]:
+            return _to_numpy(self._model.encode_text(tokens[part].to(self._device)))
+
+        batches = self._text_batch.batches(len(tokens), encode)
+        return unit_rows(np.concatenate([features for _, features in batches]))
 
     @torch.inference_mode()
     def _encode_tokens_cut(
-        self, tower: "_CausalTower", tokens: Int[torch.Tensor, "texts context"], *, batch_size: int
+        self,
+        tower: "_CausalTower",
+        tokens: Int[torch.Tensor, "texts context"],
+        *,
+        batch_size: BatchSize,
     ) -> Float[np.ndarray, "texts dim"]:
         """Embeddings of batches that stop at their last pooled token."""
 
@@ -216,9 +269,10 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
             model,
             tokenizer=tokenizer,
             record=record,
+            said=source.said,
             device=place,
-            image_batch=batch_size or 64,
-            text_batch=batch_size or 256,
+            image_batch=batch_size or PICTURES_A_BATCH,
+            text_batch=batch_size or TEXTS_A_BATCH,
         )
     except RuntimeError as problem:
         if dtype == "float32":

@@ -1,7 +1,7 @@
 """Where an open_clip model comes from, and which combinations are refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +9,8 @@ from typing import Any, Final
 import open_clip
 
 from vlmaudit.errors import ModelError, did_you_mean
+from vlmaudit.models.base import Construction
+from vlmaudit.models.construction import GELU, QUICK_GELU, TANH_GELU
 from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.weights import one_line, why_no_hub
 
@@ -36,6 +38,8 @@ class Source:
     architecture: str
     checkpoint: Path
     preprocessing: Mapping[str, Any]
+    said: Construction
+    """What the files declare, before the library fills in what they leave out."""
 
 
 def find(spec: ModelSpec) -> Source:
@@ -68,7 +72,9 @@ def _published(spec: ModelSpec) -> Source:
             f"its weights are not on this machine, and {why_no_hub(problem)}. Fetch them where you "
             f"can and give the file: open_clip:{spec.name}@FILE."
         ) from problem
-    return Source(spec.name, Path(file), {key: config[key] for key in _PREPROCESSING})
+    preprocessing = {key: config[key] for key in _PREPROCESSING}
+    said = _declared(open_clip.get_model_config(spec.name), preprocessing)
+    return Source(spec.name, Path(file), preprocessing, said)
 
 
 def _in_file(spec: ModelSpec, file: Path) -> Source:
@@ -84,7 +90,9 @@ def _in_file(spec: ModelSpec, file: Path) -> Source:
         if (config := open_clip.get_pretrained_cfg(spec.name, tag))
     ]
     alike = bool(released) and all(each == released[0] for each in released)
-    return Source(spec.name, file, released[0] if alike else {})
+    preprocessing = released[0] if alike else {}
+    said = _declared(open_clip.get_model_config(spec.name), preprocessing)
+    return Source(spec.name, file, preprocessing, said)
 
 
 def _in_folder(spec: ModelSpec) -> Source:
@@ -105,7 +113,42 @@ def _in_folder(spec: ModelSpec) -> Source:
         raise spec.error(f"{CONFIG_NAME} cannot be read ({one_line(problem)}).") from problem
     if not complete:
         raise spec.error(f"{CONFIG_NAME} describes no model (model_cfg is incomplete).")
-    return Source(f"local-dir:{folder}", _checkpoint_in(spec, folder), {})
+    said = _declared(config["model_cfg"], config.get("preprocess_cfg") or {})
+    return Source(f"local-dir:{folder}", _checkpoint_in(spec, folder), {}, said)
+
+
+def _declared(model: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> Construction:
+    """What a description of architecture and preprocessing says, and nothing that it leaves out.
+
+    Towers of timm and transformers have activations of their own, and a ResNet has ReLU, whatever
+    `quick_gelu` says. Elsewhere that flag decides, and is not set where it is not there.
+    """
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    has_own = vision.get("timm_model_name") or isinstance(vision.get("layers"), list | tuple)
+    mean, std = preprocessing.get("mean"), preprocessing.get("std")
+    return Construction(
+        image_activation=None if has_own else _activation(model, vision),
+        text_activation=None if text.get("hf_model_name") else _activation(model, text),
+        channels=None if mean is None else "RGB",
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
+        image_size=_height_and_width(vision.get("image_size")),
+    )
+
+
+def _activation(model: Mapping[str, Any], tower: Mapping[str, Any]) -> str | None:
+    options = tower.get("act_kwargs") or {}
+    if model.get("quick_gelu", False):
+        return QUICK_GELU
+    if not options:
+        return GELU
+    return TANH_GELU if options == {"approximate": "tanh"} else None
+
+
+def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _checkpoint_in(spec: ModelSpec, folder: Path) -> Path:

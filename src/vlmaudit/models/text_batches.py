@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Int
 
+from vlmaudit.models.memory import BatchSize
+
 # Texts of many lengths, cases and scripts: a tokenizer is known by what it makes of them, and a
 # tower that may stop early must give them the embeddings it gives at full length.
 PROBE_TEXTS: Final = (
@@ -18,23 +20,11 @@ PROBE_TEXTS: Final = (
 )
 
 
-def batches_by_length(
-    lengths: Int[np.ndarray, " texts"], batch_size: int
-) -> list[Int[np.ndarray, " batch"]]:
-    """Row numbers batch by batch, the shortest texts first; equals keep their order.
-
-    >>> [batch.tolist() for batch in batches_by_length(np.array([5, 2, 9, 2]), 2)]
-    [[1, 3], [0, 2]]
-    """
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
 def encode_by_length(
     lengths: Int[np.ndarray, " texts"],
     encode: Callable[[Int[np.ndarray, " batch"], int], Float[np.ndarray, "batch dim"]],
     *,
-    batch_size: int,
+    batch_size: BatchSize,
     dim: int,
 ) -> Float[np.ndarray, "texts dim"]:
     """Embeddings of all texts, in the texts' own order.
@@ -42,11 +32,20 @@ def encode_by_length(
     Args:
         lengths: Tokens of each text that matter to its embedding, special tokens included.
         encode: Gives the embeddings of the rows it is handed, of which the longest has as many
-            tokens as its second argument says.
+            tokens as its second argument says. The shortest texts come first; equals keep their
+            order.
         batch_size: Texts a batch at most.
         dim: Width of an embedding.
+
+    Raises:
+        OutOfMemoryError: Not even one text at a time fits.
     """
     rows = np.empty((len(lengths), dim), dtype=np.float32)
-    for batch in batches_by_length(lengths, batch_size):
-        rows[batch] = encode(batch, int(lengths[batch].max()))
+    order = np.argsort(lengths, kind="stable")
+
+    def encode_part(part: slice) -> Float[np.ndarray, "batch dim"]:
+        return encode(order[part], int(lengths[order[part]].max()))
+
+    for part, embeddings in batch_size.batches(len(order), encode_part):
+        rows[order[part]] = embeddings
     return rows

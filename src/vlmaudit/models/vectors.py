@@ -1,7 +1,12 @@
 """Directions in an embedding space."""
 
+from typing import Final
+
 import numpy as np
 from jaxtyping import Float
+
+# How far two ways to compute one embedding may lie apart: a few times what rounding does.
+TOLERANCES: Final = {"float32": 1e-5, "bfloat16": 4e-2, "float16": 5e-3}
 
 
 def unit_rows(rows: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
