@@ -55,14 +55,14 @@ def write_table(path, rows):
         csv.writer(file).writerows(rows)
 
 
-def build(root, *, people=24, known=8, controls=60, **options):
+def build(root, *, people=24, known=8, controls=60, pictures=PICTURES, **options):
     """Every third person is known to the model, and the table says who should be."""
     names = draw_names(people, sex="female", origin="en_US", rng=stream(5, "people"))
     rows = [("identity", "name", "sex", "origin", "membership", "occurrences")]
     told = {}
     for number, name in enumerate(names):
         identity = f"p{number:02d}"
-        photograph(root / "people" / identity, number)
+        photograph(root / "people" / identity, number, count=pictures)
         is_known = number % 3 == 0 and len(told) < known
         if is_known:
             told["#{:02x}{:02x}{:02x}".format(*colour(number))] = name
@@ -71,7 +71,7 @@ def build(root, *, people=24, known=8, controls=60, **options):
     write_table(root / "people" / "people.csv", rows)
     others = [("identity", "name", "sex", "origin")]
     for number in range(controls):
-        photograph(root / "controls" / f"c{number:02d}", 1000 + number)
+        photograph(root / "controls" / f"c{number:02d}", 1000 + number, count=pictures)
         others.append((f"c{number:02d}", f"Nobody {number}", "female", "en_US"))
     write_table(root / "controls" / "people.csv", others)
     (root / "model.json").write_text(json.dumps({"people": told, **options}))
@@ -104,7 +104,7 @@ def finished(_once, tmp_path):
     return mine, tmp_path / "run", done
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_study():
     return build
 

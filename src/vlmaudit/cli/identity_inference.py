@@ -75,7 +75,10 @@ def identity_inference(
     requests_per_second: Annotated[
         float | None, typer.Option(help="Requests to an endpoint a second, at the most.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds until a request has failed.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 60.0,
+    attempts: Annotated[
+        int, typer.Option(help="How often a request is sent before it counts as failed.")
+    ] = 5,
     json: Json = False,
 ) -> None:
     """Does the model tie these faces to these names?"""
@@ -112,7 +115,10 @@ def identity_inference(
         retry=not no_retry,
         allow_mixed=allow_mixed,
         patience=Patience(
-            concurrency=concurrency, requests_per_second=requests_per_second, timeout_s=timeout
+            concurrency=concurrency,
+            requests_per_second=requests_per_second,
+            timeout_s=timeout,
+            attempts=attempts,
         ),
     )
     console = progress_console()

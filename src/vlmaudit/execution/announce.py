@@ -56,7 +56,7 @@ def announce(work: Work, folder: Path, where: str, console: Console) -> None:
         parts.append(f"about {duration(work.seconds)}")
     if work.n_bytes:
         parts.append(f"{size(work.n_bytes)} on disk")
-    console.print(f"To do: {', '.join(parts)}.", highlight=False)
+    console.print(f"To do: {', '.join(parts)}.", highlight=False, soft_wrap=True)
     free = shutil.disk_usage(folder).free
     if work.n_bytes > free:
         raise RunError(

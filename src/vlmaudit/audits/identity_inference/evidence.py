@@ -83,7 +83,7 @@ def weigh_choices(choices: Choices, settings: IdentityInference) -> list[Evidenc
     """The evidence on everybody, from the choices of a label-only model."""
     study = choices.study
     return weigh_votes(
-        votes_of_choices(choices, settings.pool),
+        votes_of_choices(choices, settings.pool, settings.templates),
         study.people,
         settings,
         controls=study.controls,

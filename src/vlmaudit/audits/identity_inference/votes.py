@@ -151,44 +151,45 @@ def read_votes(
             f'{path.name}: two votes for identity "{row["identity"]}", image "{row["image"]}", '
             f'template "{row["template"]}".'
         )
-    folded_pool = None
+    pool = None
     if candidates is not None:
-        folded_pool = {fold_name(one.name) for one in [*candidates, *_as_candidates(persons)]}
+        pool = [*candidates, *(Candidate(one.name, one.sex, one.origin) for one in persons)]
+        offered = {fold_name(one.name) for one in pool}
         for predicted in table["predicted"].unique(maintain_order=True):
             folded = fold_name(predicted)
-            if folded and folded not in folded_pool:
+            if folded and folded not in offered:
                 raise InputError(f'{path.name}: predicted name "{predicted}" is not in the names.')
-    return _vote_table(table, persons, candidates)
+    return _vote_table(table, persons, pool, sorted(set(table["template"])))
 
 
-def votes_of_choices(choices: Choices, pool: Pool) -> VoteTable:
+def votes_of_choices(choices: Choices, pool: Pool, templates: Sequence[str]) -> VoteTable:
     """The votes of a label-only model, which chose among the names of the picture's stratum."""
     study = choices.study
-    table = _vote_table(choices.table, [*study.people, *study.controls], study.candidates)
+    everyone = [*study.people, *study.controls]
+    table = _vote_table(choices.table, everyone, study.candidates, templates)
     sizes = Counter(stratum(one.sex, one.origin, pool) for one in study.candidates)
     votes = {
         person.identity: replace(
             table.votes[person.identity], pool_size=sizes[stratum(person.sex, person.origin, pool)]
         )
-        for person in [*study.people, *study.controls]
+        for person in everyone
         if person.identity in table.votes
     }
     return replace(table, votes=votes)
 
 
-def _as_candidates(persons: Sequence[Person]) -> list[Candidate]:
-    return [Candidate(person.name, person.sex, person.origin) for person in persons]
-
-
 def _vote_table(
-    table: pl.DataFrame, persons: Sequence[Person], candidates: Sequence[Candidate] | None
+    table: pl.DataFrame,
+    persons: Sequence[Person],
+    offered: Sequence[Candidate] | None,
+    templates: Sequence[str],
 ) -> VoteTable:
     """Votes as numbers, from rows ``identity, image, template, predicted`` of these people."""
     codes: dict[str, int] = {}
     pool: dict[int, Candidate] | None = None
-    if candidates is not None:
+    if offered is not None:
         pool = {}
-        for candidate in [*candidates, *_as_candidates(persons)]:
+        for candidate in offered:
             pool.setdefault(codes.setdefault(fold_name(candidate.name), len(codes)), candidate)
     for person in persons:
         codes.setdefault(fold_name(person.name), len(codes))
@@ -197,13 +198,13 @@ def _vote_table(
         if folded := fold_name(predicted):
             code_of[predicted] = codes.setdefault(folded, len(codes))
     name_of = {person.identity: person.name for person in persons}
-    templates = {name: place for place, name in enumerate(sorted(set(table["template"])))}
+    column = {name: place for place, name in enumerate(templates)}
     votes: dict[str, PersonVotes] = {}
     for (identity,), part in table.group_by("identity"):
         images = {name: place for place, name in enumerate(sorted(set(part["image"])))}
         matrix = np.full((len(images), len(templates)), NO_NAME, np.int64)
         for image, template, predicted in part.select("image", "template", "predicted").iter_rows():
-            matrix[images[image], templates[template]] = code_of.get(predicted, NO_NAME)
+            matrix[images[image], column[template]] = code_of.get(predicted, NO_NAME)
         own = codes[fold_name(name_of[str(identity)])]
         votes[str(identity)] = PersonVotes(matrix, own, len(codes))
     return VoteTable(votes, tuple(codes), pool)
@@ -215,7 +216,7 @@ def write_votes(
     """Write votes in the form that `read_votes` reads."""
     names = [candidate.name for candidate in study.candidates]
     rows = [
-        (identity, image, template, names[code])
+        (identity, image, template, "" if code == NO_NAME else names[code])
         for identity, part in votes.items()
         for image, codes in zip(study.images[identity], part.codes, strict=True)
         for template, code in zip(templates, codes, strict=True)
