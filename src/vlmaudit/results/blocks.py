@@ -19,7 +19,7 @@ from typing import Final
 import polars as pl
 
 from vlmaudit.errors import RunError
-from vlmaudit.results.files import make_private, write_whole
+from vlmaudit.results.files import make_private, remove_leftovers, write_whole
 from vlmaudit.results.journal import Journal, open_journal
 from vlmaudit.results.locks import try_lock
 from vlmaudit.results.outcomes import COMMON, TRANSIENT, Schema, merge_attempts
@@ -251,6 +251,7 @@ class Claim:
         write_whole(
             self._target, lambda path: table.write_parquet(path, metadata=kept), private=True
         )
+        remove_leftovers(self._target.parent, self._target.name)
         self._journal.remove()
         self._is_held = False
 

@@ -35,6 +35,17 @@ def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = 
     sync_folder(path.parent)
 
 
+def remove_leftovers(folder: Path, names: str = "*") -> None:
+    """Remove what a kill left of files that were being written; nobody else may be writing them.
+
+    Args:
+        folder: Where they stand.
+        names: A pattern of the files' final names.
+    """
+    for part in folder.glob(f".{names}.*.part"):
+        part.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new name in a folder survive a power cut, as its bytes do."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -5,19 +5,23 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pydantic import Field, ValidationError
 
 from vlmaudit.errors import RunError
 from vlmaudit.results import environment, self_test
 from vlmaudit.results.blocks import BlockStore
-from vlmaudit.results.files import make_private, write_text
+from vlmaudit.results.files import make_private, remove_leftovers, write_text
 from vlmaudit.results.locks import locked, try_lock
 from vlmaudit.results.records import ModelRecord, Record
 
 Observation: TypeAlias = dict[str, str | int | list[str] | None]
 Conclusion: TypeAlias = dict[str, str | int | float | list[int] | None]
+
+
+# Files in the run's root that are written by whoever has the run prepared.
+_COMMON: Final = ("*.json", "*.parquet")
 
 
 class Manifest(Record):
@@ -105,6 +109,9 @@ class RunFolder:
             when_busy: Called once if another process has to be waited for.
         """
         with locked(self._prepared, when_busy):
+            remove_leftovers(self.private)
+            for name in _COMMON:
+                remove_leftovers(self.root, name)
             yield
 
     @property
