@@ -189,9 +189,11 @@ def test_trouble_that_passes_leaves_no_trace(serve, deed):
 
 def test_a_slow_answer_is_not_waited_for_and_the_next_one_is_taken(serve):
     server = serve({0: "slow"})
-    patience = Patience(attempts=2, first_wait_s=0.0, timeout_s=1.0)
+    # More attempts than needed: a busy machine may make another answer slow.
+    patience = Patience(attempts=9, first_wait_s=0.0, timeout_s=0.5)
     answer = client_of(server.url, patience).ask(body(), as_it_is)
-    assert answer == server.truth(server.asked[1])
+    assert len(server.asked) > 1
+    assert answer == server.truth(server.asked[-1])
 
 
 @pytest.mark.parametrize(
