@@ -10,6 +10,7 @@ from rich.console import Console
 from vlmaudit.execution.plan import Case
 from vlmaudit.execution.progress import Advance
 from vlmaudit.results.blocks import BlockStore, Claim, Part
+from vlmaudit.results.numbers import counted
 from vlmaudit.results.outcomes import Schema
 from vlmaudit.results.reuse import Reusable
 
@@ -74,7 +75,8 @@ def drive(
         if held and len(held) == len(waiting):
             if not has_said:
                 console.print(
-                    f"Waiting for another process, which is at {len(held)} blocks of this run …",
+                    "Waiting for another process, which is at "
+                    f"{counted(len(held), 'block', 'blocks')} of this run …",
                     highlight=False,
                 )
                 has_said = True
