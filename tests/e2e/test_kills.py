@@ -1,12 +1,10 @@
 """Drivers that are killed at any moment: the finding is the same, and no row is lost or doubled."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 
-import numpy as np
 import polars as pl
 import pytest
 

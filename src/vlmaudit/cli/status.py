@@ -48,10 +48,10 @@ def _show(status: "Status", run: Path) -> None:
     line("answered", status.answered, f"{count(status.blocks_sealed)} blocks are complete")
     line("failed for now", status.failed_for_now, "the same command asks again")
     line("failed for good", status.failed)
-    long = "" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
-    line("left", status.left, long if status.left else "")
     for reason, number in sorted(status.reasons.items(), key=lambda item: -item[1]):
         line("", number, visible(reason))
+    long = "" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
+    line("left", status.left, long if status.left else "")
     console.print(table)
     console.print(Text(_finding(status, run)), soft_wrap=True)
 
