@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlmaudit.models.base import Choice, LabelOnlyModel
 from vlmaudit.models.loading import kind_of, load_label_only
-from vlmaudit.models.patient_http import Patience
+from vlmaudit.models.patience import Patience
 from vlmaudit.models.scripted import Knows
 from vlmaudit.seeds import stream
 

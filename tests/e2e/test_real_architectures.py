@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from vlmaudit.results.blocks import BlockStore, Part
+
 pytestmark = pytest.mark.torch
 
 
@@ -52,6 +54,25 @@ def test_batch_size_changes_nothing_that_is_decided(tiny_open_clip, study, run, 
     (one, people), (other, same_people) = decided
     assert abs(one - other).max() < 1e-5
     assert [row["score"] for row in people] == [row["score"] for row in same_people]
+
+
+def test_a_stop_amid_a_block_changes_no_bit(tiny_open_clip, study, run, tmp_path):
+    spec, out = f"open_clip:{tiny_open_clip}", tmp_path / "run"
+    assert conclude_on(run, spec, study.people, out).exit_code == 0
+    before = (out / "finding.json").read_bytes()
+    block = out / "private" / "blocks" / "000001.parquet"
+    table = pl.read_parquet(block)
+    block.unlink()
+    # What a kill leaves that comes after one batch and amid the next.
+    with BlockStore(out / "private").claim(
+        Part(1, 0, tuple(table["case"])), {"embedding": table.schema["embedding"]}
+    ) as claim:
+        claim.add(table[:16], "before")
+    journal = out / "private" / "open" / "000001.jsonl"
+    journal.write_bytes(journal.read_bytes() + b'[{"case": "torn')
+    assert conclude_on(run, spec, study.people, out).exit_code == 0
+    assert pl.read_parquet(block).equals(table)
+    assert (out / "finding.json").read_bytes() == before
 
 
 def test_real_faces(tiny_open_clip, run, tmp_path):

@@ -15,18 +15,9 @@ from PIL import Image
 
 from vlmaudit.errors import InputError, ModelError
 from vlmaudit.models.base import Failed
-from vlmaudit.models.patient_http import (
-    GAVE_UP,
-    KEY_VARIABLE,
-    STOPPED,
-    Patience,
-    PatientClient,
-    UnreadableError,
-    _Pace,
-    is_loopback,
-    key_from_environment,
-    retry_after_s,
-)
+from vlmaudit.models.lines import KEY_VARIABLE, is_loopback, key_from_environment
+from vlmaudit.models.patience import Pace, Patience, retry_after_s
+from vlmaudit.models.patient_http import GAVE_UP, STOPPED, PatientClient, UnreadableError
 from vlmaudit.models.scripted import Knows
 
 KEY = "hf_abc123SECRET"
@@ -333,13 +324,13 @@ def test_requests_are_paced_from_the_first_on(serve):
 
 
 def test_time_that_was_not_used_makes_no_burst():
-    pace = _Pace(4)
+    pace = Pace(4)
     assert pace.reserve_s(now=0.0) == 0.0
     assert [pace.reserve_s(now=100.0) for _ in range(3)] == [0.0, 0.25, 0.5]
 
 
 def test_threads_share_one_pace():
-    pace, moments = _Pace(8), []
+    pace, moments = Pace(8), []
 
     def work():
         moments.extend(pace.reserve_s(now=Lingering()) for _ in range(10))

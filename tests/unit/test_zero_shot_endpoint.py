@@ -13,6 +13,7 @@ from PIL import Image
 from vlmaudit.errors import CapabilityError, ModelError
 from vlmaudit.models import zero_shot_endpoint
 from vlmaudit.models.base import Choice, Failed
+from vlmaudit.models.lines import KEY_VARIABLE
 from vlmaudit.models.loading import (
     ModelSpec,
     kind_of,
@@ -21,7 +22,8 @@ from vlmaudit.models.loading import (
     model_folder,
     parse_spec,
 )
-from vlmaudit.models.patient_http import GAVE_UP, KEY_VARIABLE, Patience, UnreadableError
+from vlmaudit.models.patience import Patience
+from vlmaudit.models.patient_http import GAVE_UP, UnreadableError
 from vlmaudit.models.scripted import Knows
 from vlmaudit.models.zero_shot_endpoint import LONGEST_SIDE, SENT_AS, read_choice
 

@@ -85,7 +85,7 @@ def identity_inference(
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.local import Target, run_identity_inference
     from vlmaudit.execution.plan import parse_shard
-    from vlmaudit.models.patient_http import Patience
+    from vlmaudit.models.patience import Patience
     from vlmaudit.report.html import write_report
 
     count, file = _names(names)

@@ -25,7 +25,7 @@ from vlmaudit.execution.plan import Case, Picture, Shard, check_disjoint, deal, 
 from vlmaudit.execution.progress import progress
 from vlmaudit.execution.self_tests import agree_with_self_test
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, model_folder
-from vlmaudit.models.patient_http import Patience
+from vlmaudit.models.patience import Patience
 from vlmaudit.models.zero_shot_endpoint import SENT_AS
 from vlmaudit.results.blocks import Part
 from vlmaudit.results.cases import write_cases

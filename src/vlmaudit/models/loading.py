@@ -26,7 +26,7 @@ from vlmaudit.errors import CapabilityError, ModelError, did_you_mean
 from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
 
 if TYPE_CHECKING:  # the HTTP library is for those who ask a server
-    from vlmaudit.models.patient_http import Patience
+    from vlmaudit.models.patience import Patience
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPES: Final[tuple[Dtype, ...]] = ("float32", "bfloat16", "float16")

@@ -6,21 +6,16 @@ answer or a `Failed` with a reason; only what makes asking on senseless is an er
 """
 
 import contextlib
-import ipaddress
 import json
 import math
-import os
 import random
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import httpx2
 from tenacity import (
@@ -31,10 +26,10 @@ from tenacity import (
 )
 
 from vlmaudit import __version__
-from vlmaudit.errors import InputError, ModelError
+from vlmaudit.errors import ModelError
 from vlmaudit.models.base import Failed
-
-KEY_VARIABLE: Final = "VLMAUDIT_ENDPOINT_KEY"
+from vlmaudit.models.lines import KEY_VARIABLE, Line, is_loopback
+from vlmaudit.models.patience import Pace, Patience, retry_after_s
 
 GAVE_UP: Final = Failed("the endpoint stopped answering", is_transient=True)
 """What becomes of every request once too many in a row came to nothing."""
@@ -49,55 +44,6 @@ _TIME_OUT: Final = "time-out"
 _PASSING: Final = frozenset({408, 425, 429})
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How hard a server is asked, and how long it is waited for.
-
-    Attributes:
-        concurrency: Requests at the same time, each from its own thread.
-        requests_per_second: At most so many are sent, retries included; None sets no limit.
-        timeout_s: Seconds that one attempt may take in all, from connecting to the last byte.
-        connect_timeout_s: Seconds of these that connecting may take.
-        attempts: How often a request is sent before it counts as failed.
-        first_wait_s: The longest wait after the first attempt; it doubles with each further one.
-        longest_wait_s: No wait is longer, whatever the server asks for.
-        most_bytes: A longer answer is not read to its end.
-    """
-
-    concurrency: int = 4
-    requests_per_second: float | None = None
-    timeout_s: float = 60.0
-    connect_timeout_s: float = 10.0
-    attempts: int = 5
-    # Five attempts then span half a minute on average: a server that restarts is outlived.
-    first_wait_s: float = 4.0
-    longest_wait_s: float = 60.0
-    most_bytes: int = 16 * 2**20
-
-    def __post_init__(self) -> None:
-        """Refuse settings under which nothing could be asked.
-
-        Raises:
-            InputError: A setting is zero, negative or no number.
-        """
-        for name in ("concurrency", "attempts", "most_bytes"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} of {getattr(self, name)}: give 1 or more.")
-        for name in ("requests_per_second", "timeout_s", "connect_timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name} of {value}: give a number above 0.")
-        for name in ("first_wait_s", "longest_wait_s"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} of {value}: give 0 or more.")
-
-    @property
-    def give_up_after(self) -> int:
-        """So many requests in a row without an answer mean that the server is gone."""
-        return max(5, 2 * self.concurrency)
 
 
 class UnreadableError(Exception):
@@ -141,9 +87,9 @@ class PatientClient:
         self._clock = clock
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
-        self._pace = _Pace(self._patience.requests_per_second)
+        self._pace = Pace(self._patience.requests_per_second)
         self._lock = threading.RLock()
-        self._lines: set[_Line] = set()
+        self._lines: set[Line] = set()
         self._unanswered_in_a_row = 0
         self._has_answered = False
         self._jitter = wait_random_exponential(
@@ -256,7 +202,7 @@ class PatientClient:
 
     def _exchange(self, content: bytes) -> bytes:
         """Send one request, and return the body of an answer that says it is one."""
-        line = _Line()
+        line = Line()
         has_begun = False
         body = bytearray()
         with self._under_way(line):
@@ -281,7 +227,7 @@ class PatientClient:
         return bytes(body)
 
     @contextlib.contextmanager
-    def _under_way(self, line: "_Line") -> Iterator[None]:
+    def _under_way(self, line: Line) -> Iterator[None]:
         """Cut the line when its time is over or `stop` is called.
 
         Time-outs of the library hold for one read each; a server that sends a byte now and then
@@ -337,7 +283,7 @@ class PatientClient:
         return ""
 
     def _raise_what_happened(
-        self, problem: httpx2.RequestError, line: "_Line", *, is_half: bool
+        self, problem: httpx2.RequestError, line: Line, *, is_half: bool
     ) -> NoReturn:
         if self._stopped.is_set():
             raise _StoppedError from problem
@@ -374,65 +320,6 @@ class PatientClient:
             raise _StoppedError
 
 
-def key_from_environment(refuse: Callable[[str], ModelError]) -> str | None:
-    """The key in ``VLMAUDIT_ENDPOINT_KEY``, or None where it is not set.
-
-    Args:
-        refuse: Makes the error that names the model from a reason.
-
-    Raises:
-        ModelError: It holds what no header can carry.
-    """
-    # A key that was read from a file brings the end of its line along.
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if not key:
-        return None
-    # Said here, since a library that meets such a key quotes it.
-    if not all("!" <= letter <= "~" for letter in key):
-        raise refuse(f"{KEY_VARIABLE} holds a blank, or a letter that no key has; set it again.")
-    return key
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as far as its name says.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "127.1", "::1", "localhost", "example.org")]
-    [True, True, True, True, False]
-    """
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(name).is_loopback
-    with contextlib.suppress(OSError, ValueError):
-        # Short forms, such as 127.1, which the system takes for addresses.
-        return ipaddress.ip_address(socket.inet_aton(name)).is_loopback
-    return False
-
-
-def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """How many seconds a server asks to be left alone, or None where it does not say.
-
-    Args:
-        headers: Of its response. A date in Retry-After is compared with that in Date, where there
-            is one, so that clocks may differ.
-        now: Seconds since 1970, used where the response has no date.
-
-    >>> retry_after_s({"Retry-After": "7"}, now=0.0)
-    7.0
-    >>> retry_after_s({"Retry-After": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=20.0)
-    40.0
-    """
-    told = headers.get("Retry-After", "").strip()
-    if told.isascii() and told.isdigit():
-        return float(told)
-    until = _moment(told)
-    if until is None:
-        return None
-    date = _moment(headers.get("Date", ""))
-    return max(0.0, until - (now if date is None else date))
-
-
 class _TroubleError(Exception):
     """An attempt that failed in a way that may pass."""
 
@@ -451,50 +338,6 @@ class _UnfitError(Exception):
 
 class _StoppedError(Exception):
     """`stop` was called."""
-
-
-class _Pace:
-    """Deals out moments to send, none nearer to the last than the rate allows."""
-
-    def __init__(self, requests_per_second: float | None) -> None:
-        self._interval_s = 1 / requests_per_second if requests_per_second else 0.0
-        self._lock = threading.Lock()
-        self._next = -math.inf
-
-    def reserve_s(self, now: float) -> float:
-        """Take the next moment; how many seconds it is away."""
-        with self._lock:
-            moment = max(now, self._next)
-            self._next = moment + self._interval_s
-        return moment - now
-
-    def hold_until(self, moment: float) -> None:
-        """Deal out nothing before a moment."""
-        with self._lock:
-            self._next = max(self._next, moment)
-
-
-class _Line:
-    """The socket that one request travels over, so that another thread can cut it."""
-
-    def __init__(self) -> None:
-        self.was_cut = False
-        self._socket: socket.socket | None = None
-
-    def notice(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learn of the socket once it is there: the HTTP library's ``trace`` extension."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self.was_cut:
-                self.cut()
-
-    def cut(self) -> None:
-        """Wake whoever reads or writes; closing the socket would not."""
-        self.was_cut = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # it ended by itself
-                # The plain socket's method, since that of TLS takes the session from the reader.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _trouble_in(state: RetryCallState) -> _TroubleError:
@@ -543,12 +386,3 @@ def _parse(body: bytes) -> object:
         is_page = text.startswith(b"<")
         what = "a web page instead of an answer" if is_page else "the answer is no JSON"
         raise UnreadableError(what) from problem
-
-
-def _moment(date: str) -> float | None:
-    """Seconds since 1970 of an HTTP date, or None for anything else."""
-    try:
-        moment = parsedate_to_datetime(date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -19,13 +19,10 @@ from PIL import Image
 
 from vlmaudit.data.images import PictureError, as_rgb
 from vlmaudit.models.base import Choice, Failed
+from vlmaudit.models.lines import key_from_environment
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.patient_http import (
-    Patience,
-    PatientClient,
-    UnreadableError,
-    key_from_environment,
-)
+from vlmaudit.models.patience import Patience
+from vlmaudit.models.patient_http import PatientClient, UnreadableError
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord
 
