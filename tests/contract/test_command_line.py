@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from vlmaudit.audits.identity_inference.settings import IdentityInference
-from vlmaudit.cli import app, conclude, identity_inference, status
+from vlmaudit.cli import app, conclude, identity_inference, models, status
 
 ROOT = Path(__file__).parents[2]
 # What a protocol fixes; other values are for whoever calls the library.
@@ -33,8 +33,11 @@ def test_what_the_documents_write_can_be_typed():
         "demo": {"out", "seed"},
         "report": set(),
         "status": options(status.status),
+        "models": options(models.check),
     }
-    assert {command.name for command in app.registered_commands} == set(known)
+    groups = [group.typer_instance for group in app.registered_groups]
+    verbs = {command.name for command in app.registered_commands}
+    assert verbs | {group.info.name for group in groups} == set(known)
     commands = 0
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8").replace("\\\n", " ")

@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from vlmaudit.cli import conclude, demo, identity_inference, report, status
+from vlmaudit.cli import conclude, demo, identity_inference, models, report, status
 from vlmaudit.cli.shared import show_version
 
 EXIT_BUG = 70
@@ -24,6 +24,7 @@ app.command("identity-inference")(identity_inference.identity_inference)
 app.command("conclude")(conclude.conclude)
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.add_typer(models.app)
 app.callback()(show_version)
 
 

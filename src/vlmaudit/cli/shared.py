@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, ParamSpec
 import typer
 
 from vlmaudit import __version__
-from vlmaudit.errors import AuditError
+from vlmaudit.errors import AuditError, InputError
 
 if TYPE_CHECKING:  # `--help` shall not pay for what only a finished audit needs
     from rich.console import Console
@@ -38,6 +38,19 @@ def progress_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def batch_size_of(text: str) -> int | None:
+    """The number behind ``--batch-size``; None for auto.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(f"--batch-size {text}: wanted a number from 1, or auto.")
+    return int(text)
 
 
 def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:

@@ -64,9 +64,9 @@ def _same(name: str, said: str | None, done: str | None) -> Check:
     return Check(
         name=name,
         passed=said == done,
-        sentence=f"{_FILES} say {said}, and so it is done."
+        sentence=f"{_FILES} say {said}, and the loaded model agrees."
         if said == done
-        else f"{_FILES} say {said}, but {done} is what is done: a model that nobody trained.",
+        else f"{_FILES} say {said}, but the loaded model has {done}: nobody trained it so.",
     )
 
 
@@ -84,19 +84,19 @@ def _normalisation(said: Construction, done: Construction) -> Check:
         passed=is_same,
         measured=apart,
         limit=_PIXEL,
-        sentence=f"{_FILES} say {wanted}, and so it is done."
+        sentence=f"{_FILES} say {wanted}, and the loaded model agrees."
         if is_same
-        else f"{_FILES} say {wanted}, but {found} is what is done: pictures reach the model "
+        else f"{_FILES} say {wanted}, but the loaded model has {found}: pictures reach it "
         "otherwise than in its training.",
     )
 
 
 def _unknown(said: str | None, done: str | None) -> str:
     if said is not None:
-        return f"{_FILES} say {said}; what is done cannot be seen from outside."
+        return f"{_FILES} say {said}; the loaded model does not show it."
     if done is not None:
-        return f"{_FILES} do not say; done is {done}."
-    return "Neither files nor a look inside tell."
+        return f"{_FILES} do not say; the loaded model has {done}."
+    return "Neither files nor the loaded model tell."
 
 
 def _shown(construction: Construction) -> str | None:

@@ -1,0 +1,109 @@
+"""The self-test of a model, from its spec."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from vlmaudit.errors import InputError
+from vlmaudit.execution.progress import progress
+from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, parse_spec
+from vlmaudit.models.self_test import N_REQUESTS, N_STEPS, check_contrastive, check_label_only
+from vlmaudit.results.files import write_text
+from vlmaudit.results.self_test import KnownAnswers, SelfTest
+
+KNOWN_ANSWERS: Final = "known_answers.json"
+
+
+def check_model(
+    spec: str,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    batch_size: int | None = None,
+    known: KnownAnswers | None = None,
+    console: Console,
+) -> SelfTest:
+    """Load a model and test it.
+
+    Args:
+        spec: The model, as on the command line.
+        device: Where it runs; a server does not ask.
+        dtype: Its arithmetic.
+        batch_size: Pictures and texts a batch; None leaves it to the adapter.
+        known: What it said before, to compare with.
+        console: Where progress goes.
+
+    Raises:
+        ModelError: The model cannot be loaded or asked.
+    """
+    if kind_of(spec) == "label_only":
+        with (
+            closing(load_label_only(spec)) as black_box,
+            progress("Self-test, requests", N_REQUESTS, console) as advance,
+        ):
+            return check_label_only(black_box, advance=advance)
+    console.print(f"Loading {spec} …", highlight=False)
+    model = load_contrastive(spec, device=device, dtype=dtype, batch_size=batch_size)
+    with progress("Self-test", N_STEPS, console) as advance:
+        return check_contrastive(model, known=known, advance=advance)
+
+
+def known_answers_file(spec: str) -> Path | None:
+    """Where a model's known answers are kept: in its folder, or beside its file.
+
+    None for what has no place of its own on this machine.
+
+    >>> str(known_answers_file("open_clip:RN50@/models/run7.pt"))
+    '/models/run7.pt.known_answers.json'
+    >>> known_answers_file("hf:openai/clip-vit-base-patch32")
+
+    Raises:
+        ModelError: The spec cannot be read.
+    """
+    path = parse_spec(spec).path
+    if path is None:
+        return None
+    if path.is_dir():
+        return path / KNOWN_ANSWERS
+    # A folder of checkpoints has answers for each of them.
+    return path.with_name(f"{path.name}.{KNOWN_ANSWERS}")
+
+
+def read_known_answers(spec: str) -> KnownAnswers | None:
+    """What a model said before, if anybody kept it.
+
+    Raises:
+        InputError: The file cannot be read.
+        ModelError: The spec cannot be read.
+    """
+    file = known_answers_file(spec)
+    if file is None or not file.exists():
+        return None
+    try:
+        return KnownAnswers.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as problem:
+        raise InputError(
+            f"{file}: no known answers that this version reads; remove the file or write it anew "
+            "(--write-known-answers)."
+        ) from problem
+
+
+def write_known_answers(spec: str, test: SelfTest) -> Path:
+    """Keep what a model says now beside its checkpoint.
+
+    Raises:
+        InputError: There is no place for it, or nothing to keep.
+        ModelError: The spec cannot be read.
+    """
+    file = known_answers_file(spec)
+    if file is None:
+        raise InputError(
+            f"--write-known-answers: {spec} has no folder on this machine to write them to."
+        )
+    if test.answers is None:
+        raise InputError("--write-known-answers: the model gave no embeddings to keep.")
+    write_text(file, test.answers.model_dump_json(indent=2, by_alias=True) + "\n")
+    return file
