@@ -136,7 +136,6 @@ def test_a_checkpoint_of_a_real_architecture(family, tiny_open_clip, tiny_hf_cli
     assert str(tmp_path) not in again.stdout
 
 
-@pytest.mark.torch
 def test_a_hub_repository_has_no_place_for_known_answers():
     from vlmaudit.errors import InputError
     from vlmaudit.execution.checking import read_known_answers, write_known_answers

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from vlmaudit.errors import ModelError, OutOfMemoryError
-from vlmaudit.models.memory import BatchSize, is_out_of_memory
+from vlmaudit.models.memory import BatchSize, fitting, is_out_of_memory
 
 CUDA = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB"
 
@@ -135,6 +135,15 @@ def test_one_that_does_not_fit_is_an_error_of_one_line(size):
     assert isinstance(error.value, ModelError)
 
 
+def test_a_last_batch_of_one_that_does_not_fit_is_an_error_too():
+    room = Room(4)
+    batches = batch_size(4).batches(5, room)
+    next(batches)
+    room.room = 0
+    with pytest.raises(OutOfMemoryError):
+        next(batches)
+
+
 def test_an_error_without_words_is_named():
     with pytest.raises(OutOfMemoryError, match=r"\(MemoryError\)"):
         list(batch_size(1).batches(1, Room(0)))
@@ -179,3 +188,39 @@ def test_the_freed_memory_is_given_back_to_the_device(monkeypatch):
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append("mps"))
     list(batch_size(4).batches(4, Room(2)))
     assert emptied == ["cuda", "mps"]
+
+
+def test_a_model_that_does_not_fit_is_an_error_of_one_line():
+    with pytest.raises(OutOfMemoryError) as error, fitting("hf:tiny"):
+        raise RuntimeError(f"{CUDA}.\nSee the documentation.")
+    assert str(error.value).startswith('model "hf:tiny": it does not fit into memory (CUDA out of')
+    assert "\n" not in str(error.value)
+    with pytest.raises(ZeroDivisionError), fitting("hf:tiny"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("family", ["open_clip", "hf"])
+@pytest.mark.parametrize("when", ["built", "asked"])
+def test_loading_a_model_that_does_not_fit(family, when, tiny_open_clip, tiny_hf_clip, monkeypatch):
+    import open_clip
+    import torch
+    import transformers
+
+    from vlmaudit.models.loading import load_contrastive
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError(CUDA)
+
+    if when == "asked":
+        monkeypatch.setattr(torch.nn.Embedding, "forward", fail)
+    elif family == "open_clip":
+        monkeypatch.setattr(open_clip, "create_model", fail)
+    else:
+        monkeypatch.setattr(transformers.AutoModel, "from_pretrained", fail)
+    folder = {"open_clip": tiny_open_clip, "hf": tiny_hf_clip}[family]
+    spec = f"{family}:{folder}"
+    with pytest.raises(OutOfMemoryError) as error:
+        load_contrastive(spec)
+    assert "memory (CUDA out of memory. Tried" in str(error.value)
+    assert str(error.value).startswith(f'model "{family}:')

@@ -18,7 +18,13 @@ from vlmaudit.models.construction import Pixels, activation_of, preprocessing_of
 from vlmaudit.models.devices import TORCH_DTYPES, pick_device
 from vlmaudit.models.hf_declared import declared
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.memory import PICTURES_A_BATCH, TEXTS_A_BATCH, BatchSize
+from vlmaudit.models.memory import (
+    PICTURES_A_BATCH,
+    TEXTS_A_BATCH,
+    BatchSize,
+    fitting,
+    is_out_of_memory,
+)
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
 from vlmaudit.models.vectors import TOLERANCES, unit_rows
 from vlmaudit.models.weights import (
@@ -208,7 +214,8 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
     with _without_chatter(show_bars=spec.path is None):
         config = _config(spec, source, revision)
         _require_features(spec, config)
-        model = _model(spec, source, revision, dtype).to(place)
+        with fitting(spec.text):
+            model = _model(spec, source, revision, dtype).to(place)
         processor = _processor(spec, source, revision)
     preprocessing = json.loads(processor.image_processor.to_json_string())
     record = ModelRecord(
@@ -221,14 +228,15 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
         attention=str(getattr(model.config, "_attn_implementation", None) or "default"),
     )
     try:
-        return HfContrastive(
-            model,
-            processor,
-            record=record,
-            said=declared(source, revision),
-            image_batch=batch_size or PICTURES_A_BATCH,
-            text_batch=batch_size or TEXTS_A_BATCH,
-        )
+        with fitting(spec.text):
+            return HfContrastive(
+                model,
+                processor,
+                record=record,
+                said=declared(source, revision),
+                image_batch=batch_size or PICTURES_A_BATCH,
+                text_batch=batch_size or TEXTS_A_BATCH,
+            )
     except CapabilityError as problem:
         raise _no_common_space(spec, type(model).__name__, f" ({problem})") from problem
 
@@ -298,6 +306,8 @@ def _model(spec: ModelSpec, source: str, revision: str, dtype: str) -> Model:
         )
     # The library raises nearly anything on damaged or foreign files.
     except Exception as problem:
+        if is_out_of_memory(problem):
+            raise
         raise spec.error(f"its weights cannot be read ({one_line(problem)}).") from problem
     absent = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if absent:

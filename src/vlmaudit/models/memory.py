@@ -4,6 +4,7 @@ import gc
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from vlmaudit.errors import OutOfMemoryError
@@ -42,6 +43,24 @@ def is_out_of_memory(problem: BaseException) -> bool:
         return True
     said = str(problem).lower()
     return isinstance(problem, RuntimeError) and any(saying in said for saying in _SAYINGS)
+
+
+@contextmanager
+def fitting(model: str) -> Iterator[None]:
+    """Say in one line that a model does not fit, where loading it runs out of memory.
+
+    Args:
+        model: How an error calls the model.
+
+    Raises:
+        OutOfMemoryError: It does not fit.
+    """
+    try:
+        yield
+    except Exception as problem:
+        if not is_out_of_memory(problem):
+            raise
+        raise _does_not_fit(model, "it does not fit", problem) from problem
 
 
 class BatchSize:
@@ -95,23 +114,27 @@ class BatchSize:
             except Exception as problem:
                 if not is_out_of_memory(problem):
                     raise
-                reason = str(problem) or type(problem).__name__
+                too_large = _does_not_fit(
+                    self._model, f"not even one {self._what} at a time fits", problem
+                )
             else:
                 yield part, result
                 start = part.stop
                 continue
             # Out here the error and its traceback are gone, which held the batch's tensors.
             _free()
-            self._halve(part.stop - start, reason)
+            failed = part.stop - start
+            if failed == 1:
+                raise too_large
+            self._size = failed // 2
 
-    def _halve(self, failed: int, reason: str) -> None:
-        if failed == 1:
-            raise OutOfMemoryError(
-                f'model "{self._model}": not even one {self._what} at a time fits into memory '
-                f"({textwrap.shorten(reason, 120, placeholder=' …').rstrip('.')}); free some, or "
-                "choose another --device or a narrower --dtype."
-            )
-        self._size = failed // 2
+
+def _does_not_fit(model: str, what: str, problem: Exception) -> OutOfMemoryError:
+    reason = textwrap.shorten(str(problem), 120, placeholder=" …") or type(problem).__name__
+    return OutOfMemoryError(
+        f'model "{model}": {what} into memory ({reason.rstrip(".")}); free some, or choose another '
+        "--device or a narrower --dtype."
+    )
 
 
 def _free() -> None:

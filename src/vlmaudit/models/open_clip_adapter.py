@@ -18,7 +18,13 @@ from vlmaudit.models.base import Construction
 from vlmaudit.models.construction import activation_of, preprocessing_of
 from vlmaudit.models.devices import pick_device
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.memory import PICTURES_A_BATCH, TEXTS_A_BATCH, BatchSize
+from vlmaudit.models.memory import (
+    PICTURES_A_BATCH,
+    TEXTS_A_BATCH,
+    BatchSize,
+    fitting,
+    is_out_of_memory,
+)
 from vlmaudit.models.open_clip_sources import Source, find
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
 from vlmaudit.models.vectors import TOLERANCES, unit_rows
@@ -250,7 +256,8 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
     place = pick_device(spec, device)
     source = find(spec)
     shapes = checkpoint_shapes(spec, source.checkpoint)
-    model = _build(spec, source, place, dtype)
+    with fitting(spec.text):
+        model = _build(spec, source, place, dtype)
     if spec.path is not None:
         _refuse_resized(spec, source, shapes, model)
     tokenizer = _tokenizer(spec, source)
@@ -297,6 +304,8 @@ def _build(spec: ModelSpec, source: Source, device: torch.device, dtype: str) ->
         )
     # The library raises nearly anything on weights and configurations that do not go together.
     except Exception as problem:
+        if is_out_of_memory(problem):
+            raise
         unfit = "state_dict" in str(problem)
         what = f"{source.checkpoint.name} does not fit" if unfit else "open_clip cannot build"
         raise spec.error(f"{what} the architecture ({one_line(problem)}).") from problem
