@@ -165,7 +165,8 @@ def test_a_server_that_dies_half_way_costs_what_was_not_answered(
     found = finding_of(out)
     assert found["verdict"] == "inconclusive"
     answered = found["failures"]["answered"]
-    assert 200 - SELF_TEST - 4 <= answered <= 200 - SELF_TEST
+    # Four at a time: some were under way, and some of those were still answered.
+    assert abs(answered - (200 - SELF_TEST)) <= 4
     moody.deed = lambda asked: None
     server.start()
     before = len(server.asked)

@@ -31,12 +31,17 @@ from vlmaudit.execution.plan import Case, Picture, Question
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
 from vlmaudit.models.cached_texts import CachedTexts
-from vlmaudit.models.self_test import check_contrastive, check_label_only
+from vlmaudit.models.self_test import (
+    N_REQUESTS,
+    N_STEPS,
+    check_contrastive,
+    check_label_only,
+)
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.outcomes import Schema
 from vlmaudit.results.records import ModelRecord
 from vlmaudit.results.run_folder import Observation, RunFolder
-from vlmaudit.results.self_test import SelfTest
+from vlmaudit.results.self_test import KnownAnswers, SelfTest
 
 _FLOAT: Final = 4  # bytes
 
@@ -59,7 +64,7 @@ class Asker(Protocol):
         """The columns of an outcome behind the common ones, once names are prepared."""
         ...
 
-    def check(self) -> SelfTest:
+    def check(self, console: Console) -> SelfTest:
         """The model's self-test."""
         ...
 
@@ -93,11 +98,22 @@ class AsksEmbeddings:
         names: Sequence[Candidate],
         settings: IdentityInference,
         *,
+        known: KnownAnswers | None,
         batch: int,
         pool: Executor,
     ) -> None:
-        """Take a loaded model; `pool` decodes pictures."""
+        """Take a loaded model.
+
+        Args:
+            model: Whom to ask.
+            names: All names.
+            settings: For the templates.
+            known: What the model said when somebody last looked, if that was kept.
+            batch: Pictures a batch.
+            pool: Decodes pictures side by side.
+        """
         self._model = model
+        self._known = known
         self._names = names
         self._templates = settings.templates
         self._batch = batch
@@ -121,8 +137,9 @@ class AsksEmbeddings:
     def columns(self) -> Schema:
         return embedding_columns(self._dim)
 
-    def check(self) -> SelfTest:
-        return check_contrastive(self._model)
+    def check(self, console: Console) -> SelfTest:
+        with progress("Self-test", N_STEPS, console) as advance:
+            return check_contrastive(self._model, known=self._known, advance=advance)
 
     def questions(self, picture: Picture) -> Sequence[Question]:
         return (Question(),)
@@ -223,8 +240,9 @@ class AsksLabels:
     def columns(self) -> Schema:
         return CHOICE_COLUMNS
 
-    def check(self) -> SelfTest:
-        return check_label_only(self._model)
+    def check(self, console: Console) -> SelfTest:
+        with progress("Self-test, requests", N_REQUESTS, console) as advance:
+            return check_label_only(self._model, advance=advance)
 
     def questions(self, picture: Picture) -> Sequence[Question]:
         return self._questions[self._stratum[picture.identity]]

@@ -1,20 +1,26 @@
-"""The self-test of a model, from its spec."""
+"""The self-test of a model: by itself, and before a run asks it anything."""
 
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Protocol
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from vlmaudit.errors import InputError
+from vlmaudit.errors import InputError, ModelError, RunError
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, parse_spec
 from vlmaudit.models.self_test import N_REQUESTS, N_STEPS, check_contrastive, check_label_only
 from vlmaudit.results.files import write_text
-from vlmaudit.results.self_test import KnownAnswers, SelfTest
-
-KNOWN_ANSWERS: Final = "known_answers.json"
+from vlmaudit.results.records import ModelRecord
+from vlmaudit.results.self_test import (
+    FILE,
+    KNOWN_ANSWERS,
+    KnownAnswers,
+    SelfTest,
+    agrees,
+    drift,
+)
 
 
 def check_model(
@@ -107,3 +113,55 @@ def write_known_answers(spec: str, test: SelfTest) -> Path:
         raise InputError("--write-known-answers: the model gave no embeddings to keep.")
     write_text(file, test.answers.model_dump_json(indent=2, by_alias=True) + "\n")
     return file
+
+
+class Checkable(Protocol):
+    """What is tested."""
+
+    @property
+    def record(self) -> ModelRecord: ...
+
+    def check(self, console: Console) -> SelfTest: ...
+
+
+def agree_with_self_test(root: Path, model: Checkable, console: Console) -> SelfTest:
+    """Test a model before it is asked anything for a run, and keep the result with the run.
+
+    Args:
+        root: The run's folder.
+        model: What is about to be asked.
+        console: Where progress goes.
+
+    Raises:
+        ModelError: It does not pass, or it answers otherwise than when the run was begun.
+        RunError: The result that is there cannot be read.
+    """
+    test = model.check(console)
+    name = model.record.name
+    if not test.passed:
+        raise ModelError(
+            f'model "{name}": does not pass its self-test: {" ".join(test.failures())} '
+            "More: vlmaudit models check."
+        )
+    path = root / FILE
+    if path.exists():
+        before = _read_self_test(path)
+        if not agrees(before, test):
+            raise ModelError(
+                f'model "{name}": answers otherwise than when this run was begun (its known '
+                f"answers moved by {drift(before, test):.2g}). Go on where it was begun, or start "
+                "over (--fresh)."
+            )
+    else:
+        write_text(path, test.model_dump_json(indent=2, by_alias=True) + "\n")
+    return test
+
+
+def _read_self_test(path: Path) -> SelfTest:
+    try:
+        return SelfTest.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError) as problem:
+        raise RunError(
+            f"{path}: not a self-test that this version reads; remove the file to have it made "
+            "anew."
+        ) from problem

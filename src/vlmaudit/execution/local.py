@@ -1,6 +1,7 @@
 """An audit on this machine, from a model and a folder of people to a finding."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,11 +21,12 @@ from vlmaudit.data.names import fold_name
 from vlmaudit.errors import RunError
 from vlmaudit.execution.announce import announce
 from vlmaudit.execution.askers import Asker, AsksEmbeddings, AsksLabels
+from vlmaudit.execution.checking import agree_with_self_test, read_known_answers
 from vlmaudit.execution.driver import drive, left
 from vlmaudit.execution.plan import Case, Picture, Shard, check_disjoint, deal, list_pictures
 from vlmaudit.execution.progress import progress
-from vlmaudit.execution.self_tests import agree_with_self_test
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, model_folder
+from vlmaudit.models.memory import PICTURES_A_BATCH
 from vlmaudit.models.patience import Patience
 from vlmaudit.models.zero_shot_endpoint import SENT_AS
 from vlmaudit.results.blocks import Part
@@ -36,8 +38,8 @@ from vlmaudit.results.reuse import Reusable
 from vlmaudit.results.run_folder import Manifest, RunFolder
 
 _DECODERS: Final = 4
-_BATCH: Final = 16
-"""Pictures a batch unless told otherwise: what a kill may cost."""
+_ON_A_CPU: Final = 16
+"""Pictures a batch unless told otherwise: larger ones gain nothing there, and a kill costs one."""
 
 MIXED: Final = "The answers come from more than one set of library versions (--allow-mixed)."
 
@@ -206,7 +208,17 @@ def _opened(
         target.model, device=target.device, dtype=target.dtype, batch_size=target.batch_size
     )
     with ThreadPoolExecutor(_DECODERS) as pool:
-        yield AsksEmbeddings(model, names, settings, batch=target.batch_size or _BATCH, pool=pool)
+        known = read_known_answers(target.model)
+        yield AsksEmbeddings(model, names, settings, known=known, batch=_batch(target), pool=pool)
+
+
+def _batch(target: Target) -> int:
+    """Pictures between two writes to the journal."""
+    if target.batch_size is not None:
+        return target.batch_size
+    torch = sys.modules.get("torch")  # an adapter that needs it has loaded it
+    has_gpu = torch is not None and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return PICTURES_A_BATCH if has_gpu and target.device != "cpu" else _ON_A_CPU
 
 
 def _enter(run: RunFolder, study: _Study, asker: Asker, spec: str) -> dict[int, list[Case]]:

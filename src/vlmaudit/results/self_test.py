@@ -9,6 +9,8 @@ from vlmaudit.results.records import ModelRecord, Record
 
 FILE: Final = "self-test.json"
 """Where a run keeps the self-test of its model."""
+KNOWN_ANSWERS: Final = "known_answers.json"
+"""Where a checkpoint's folder keeps what its model said before."""
 
 
 class Check(Record):
