@@ -55,6 +55,24 @@ def agreement(votes: Int[np.ndarray, "images templates"], name: int) -> int:
     return int(np.count_nonzero(winners(votes) == name))
 
 
+def shared_firsts(votes: Int[np.ndarray, "images templates"], name: int) -> int:
+    """In how many templates `name` has the most votes together with another name.
+
+    The paper's code counts such a template for nobody.
+
+    >>> shared_firsts(np.array([[4, 4, 7], [7, 4, 7]]), 4)
+    1
+    """
+    if name < 0:
+        raise ValueError(f"{name} stands for no vote, not for a name")
+    shared = 0
+    for template in votes[:, (votes == name).any(axis=0)].T:
+        counts = np.unique(template[template >= 0], return_counts=True)[1]
+        own = np.count_nonzero(template == name)
+        shared += int(own == counts.max() and np.count_nonzero(counts == own) > 1)
+    return shared
+
+
 def distinct_winners(votes: Int[np.ndarray, "images templates"], *, at_least: int = 1) -> int:
     """W: how many different names win at least so many templates.
 

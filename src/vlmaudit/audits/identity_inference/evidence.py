@@ -44,6 +44,7 @@ class Evidence:
             origin, all of them.
         pictures: Answered pictures.
         failed: Pictures without an answer.
+        audit_votes: Votes among the decoys of the person's own stratum; None if there are none.
     """
 
     person: Person
@@ -53,12 +54,14 @@ class Evidence:
     is_matched: bool
     pictures: int
     failed: int
+    audit_votes: PersonVotes | None = None
 
 
 def weigh_embeddings(observed: Embeddings, settings: IdentityInference) -> list[Evidence]:
     """The evidence on everybody, from embeddings."""
     paper = votes_in_paper_pool(observed, size=settings.paper_pool, seed=settings.seed)
-    own = votes_among_decoys(observed, settings.pool) if settings.protocol == "audit" else paper
+    decoys = votes_among_decoys(observed, settings.pool)
+    own = {"audit": decoys, "paper": paper}[settings.protocol]
     tests = _associate_all(observed, settings)
     matched = _matched_strata(
         [*observed.study.people, *observed.study.controls, *observed.study.candidates],
@@ -74,6 +77,7 @@ def weigh_embeddings(observed: Embeddings, settings: IdentityInference) -> list[
             is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
             pictures=len(observed.study.images[person.identity]),
             failed=failed.get(person.identity, 0),
+            audit_votes=decoys.get(person.identity),
         )
         for person in observed.study.people
     ]
@@ -123,6 +127,7 @@ def weigh_votes(
             is_matched=stratum(person.sex, person.origin, settings.pool) in matched,
             pictures=0 if votes is None else len(votes.codes),
             failed=failed.get(person.identity, 0),
+            audit_votes=votes,
         )
         for person in persons
         for votes in [table.votes.get(person.identity)]

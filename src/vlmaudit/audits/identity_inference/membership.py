@@ -59,7 +59,7 @@ def judge_membership(
     """Add what can be said of members and non-members, if any are known."""
     if not any(row.membership for row in people):
         return
-    _rates(people, checked)
+    add_rates(people, checked)
     baseline = _blind(evidence, people, settings, design, checked)
     scored = [
         (value, row.membership == "member", blind)
@@ -84,7 +84,8 @@ def _score(row: PersonRow, settings: IdentityInference) -> float | None:
     return None if row.score is None else float(row.score)
 
 
-def _rates(people: Sequence[PersonRow], checked: Checked) -> None:
+def add_rates(people: Sequence[PersonRow], checked: Checked) -> None:
+    """Add the shares of known members and of known non-members that were flagged."""
     for name, membership in (("tpr", "member"), ("fpr", "non_member")):
         decided = [
             bool(row.detected)
