@@ -9,7 +9,6 @@ from rich.console import Console
 
 from vlmaudit.audits.identity_inference.observe import (
     CHOICE_COLUMNS,
-    Asked,
     embedding_columns,
     observe_choices,
     observe_names,
@@ -27,7 +26,7 @@ from vlmaudit.data.identities import Person
 from vlmaudit.data.names import fold_name
 from vlmaudit.data.templates import fill
 from vlmaudit.execution.announce import Work
-from vlmaudit.execution.plan import Case, Picture, Question
+from vlmaudit.execution.plan import Picture, Question
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
 from vlmaudit.models.cached_texts import CachedTexts
@@ -37,6 +36,7 @@ from vlmaudit.models.self_test import (
     check_contrastive,
     check_label_only,
 )
+from vlmaudit.results.cases import Case
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.outcomes import Schema
 from vlmaudit.results.records import ModelRecord
@@ -269,7 +269,7 @@ class AsksLabels:
     def observe(self, cases: Sequence[Case]) -> Iterator[pl.DataFrame]:
         return observe_choices(self._model, cases, self._names_for)
 
-    def _names_for(self, case: Asked) -> Sequence[str]:
+    def _names_for(self, case: Case) -> Sequence[str]:
         return self._pools[self._stratum[case.identity]]
 
 

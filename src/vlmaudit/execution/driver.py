@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 from rich.console import Console
 
-from vlmaudit.execution.plan import Case
 from vlmaudit.execution.progress import Advance
 from vlmaudit.results.blocks import BlockStore, Claim, Part
+from vlmaudit.results.cases import Case
 from vlmaudit.results.numbers import counted
 from vlmaudit.results.outcomes import Schema
 from vlmaudit.results.reuse import Reusable

@@ -23,14 +23,14 @@ from vlmaudit.execution.announce import announce
 from vlmaudit.execution.askers import Asker, AsksEmbeddings, AsksLabels
 from vlmaudit.execution.checking import agree_with_self_test, read_known_answers
 from vlmaudit.execution.driver import drive, left
-from vlmaudit.execution.plan import Case, Picture, Shard, check_disjoint, deal, list_pictures
+from vlmaudit.execution.plan import Picture, Shard, check_disjoint, deal, list_pictures
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, model_folder
 from vlmaudit.models.memory import PICTURES_A_BATCH
 from vlmaudit.models.patience import Patience
 from vlmaudit.models.zero_shot_endpoint import SENT_AS
 from vlmaudit.results.blocks import Part
-from vlmaudit.results.cases import write_cases
+from vlmaudit.results.cases import Case, write_cases
 from vlmaudit.results.environment import Environments, agree, enter, here, read_environments
 from vlmaudit.results.files import write_text
 from vlmaudit.results.numbers import count, counted

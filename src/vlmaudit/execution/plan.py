@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
@@ -13,12 +13,12 @@ from vlmaudit.data.identities import People
 from vlmaudit.data.images import PictureError, picture_digest
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.results.blocks import block_size
+from vlmaudit.results.cases import Case, Role
 from vlmaudit.results.files import write_whole
 from vlmaudit.results.fingerprint import case_key, fingerprint
 from vlmaudit.results.records import ModelRecord
 
 ORIGINAL: Final = "original"
-Role = Literal["audited", "control"]
 
 _READERS: Final = 4
 _A_SHARD: Final = re.compile(r"(\d+)/(\d+)")
@@ -33,24 +33,6 @@ class Picture:
     role: Role
     path: Path
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One thing put to the model: a picture under a condition, and a question about it.
-
-    Attributes:
-        key: What makes it the same case in every run.
-        question: What is asked about the picture; empty where the picture alone is the question.
-    """
-
-    key: str
-    identity: str
-    image: str
-    role: Role
-    condition: str
-    path: Path
-    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

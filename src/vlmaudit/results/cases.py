@@ -1,13 +1,16 @@
 """The cases of a run as it is asked now: which there are, and in which block each stands."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal
 
 import polars as pl
 
 from vlmaudit.errors import RunError
 from vlmaudit.results.files import write_whole
+
+Role = Literal["audited", "control"]
 
 FILE: Final = "cases.parquet"
 _SCHEMA: Final = {
@@ -19,20 +22,25 @@ _SCHEMA: Final = {
 }
 
 
-class Listed(Protocol):
-    """What is written down of a case."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing put to the model: a picture under a condition, and a question about it.
 
-    @property
-    def key(self) -> str: ...
-    @property
-    def identity(self) -> str: ...
-    @property
-    def image(self) -> str: ...
-    @property
-    def question(self) -> str: ...
+    Attributes:
+        key: What makes it the same case in every run.
+        question: What is asked about the picture; empty where the picture alone is the question.
+    """
+
+    key: str
+    identity: str
+    image: str
+    role: Role
+    condition: str
+    path: Path
+    question: str = ""
 
 
-def write_cases(private: Path, blocks: Mapping[int, Sequence[Listed]]) -> None:
+def write_cases(private: Path, blocks: Mapping[int, Sequence[Case]]) -> None:
     """Write a row a case: ``case, block, identity, image, question``."""
     rows = [
         (case.key, block, case.identity, case.image, case.question)

@@ -31,11 +31,11 @@ class Environment(Record):
     """What may move an answer's last digits without being asked for."""
 
     versions: dict[str, str] = Field(description="Library versions.")
-    python: str
-    system: str
-    machine: str
-    device: str
-    batch_size: str
+    python: str = Field(description="Version of Python.")
+    system: str = Field(description="Such as Linux.")
+    machine: str = Field(description="Kind of processor, such as x86_64.")
+    device: str = Field(description="As asked for: cpu, cuda, mps or auto.")
+    batch_size: str = Field(description="As asked for: a number, or auto.")
 
     @property
     def digest(self) -> str:
@@ -47,8 +47,12 @@ class Environments(Record):
     """environment.json: every environment that answered something of a run, and since when."""
 
     schema_version: int = Field(default=1, alias="schema")
-    environments: dict[str, Environment] = Field(default_factory=dict)
-    since: dict[str, str] = Field(default_factory=dict)
+    environments: dict[str, Environment] = Field(
+        default_factory=dict, description="By digest, which is how blocks name them."
+    )
+    since: dict[str, str] = Field(
+        default_factory=dict, description="When each first answered something (UTC)."
+    )
 
     @property
     def is_mixed(self) -> bool:

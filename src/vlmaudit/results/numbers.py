@@ -1,5 +1,6 @@
 """Numbers as a reader meets them: rounded honestly, never without what bounds them."""
 
+import math
 import unicodedata
 from typing import Final
 
@@ -208,6 +209,55 @@ def bound(estimate: Estimate) -> str:
     if estimate.value == 1:
         return "all" if estimate.low is None else f"at least {percent(estimate.low)}"
     return percent(estimate.value)
+
+
+def brief(estimate: Estimate) -> str:
+    """`bound` where there is no room for words.
+
+    >>> brief(Estimate(value=0.0, low=0.0, high=0.0123, n=299, method="exact"))
+    '≤ 1.2 %'
+    >>> brief(Estimate(value=None, low=None, high=None, n=0, method="exact"))
+    '–'
+    """
+    if estimate.value is None:
+        return NO_VALUE
+    return bound(estimate).replace("at most", "≤").replace("at least", "≥")
+
+
+def whole(estimate: Estimate) -> str:
+    """`brief` in whole hundredths, without their sign; only everyone reads as 100.
+
+    >>> whole(Estimate(value=0.0, low=0.0, high=0.0596, n=60, method="exact"))
+    '≤ 6'
+    >>> whole(Estimate(value=0.997, low=0.98, high=0.9999, n=300, method="exact"))
+    '> 99'
+    >>> whole(Estimate(value=0.004, low=0.001, high=0.01, n=300, method="exact"))
+    '< 1'
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None:
+        return NO_VALUE
+    if value == 0 and high is not None:
+        # Upwards, and downwards below: a limit must not promise more than it holds.
+        return f"≤ {math.ceil(100 * high)}"
+    if value == 1 and low is not None:
+        return f"≥ {math.floor(100 * low)}"
+    hundredths = round(100 * value)
+    if hundredths == 0 and value > 0:
+        return "< 1"
+    return "> 99" if hundredths == 100 and value < 1 else f"{hundredths}"
+
+
+def people_of(number: float, n: int) -> str:
+    """How many people of how many; a mean over draws need not be whole.
+
+    >>> people_of(74.9, 120), people_of(91, 120), people_of(0, 0)
+    ('74.9 of 120', '91 of 120', '–')
+    """
+    if not n:
+        return NO_VALUE
+    is_whole = abs(number - round(number)) < 1e-6
+    return f"{count(round(number)) if is_whole else f'{number:,.1f}'} of {count(n)}"
 
 
 def rate(estimate: Estimate) -> str:

@@ -28,7 +28,7 @@ class Manifest(Record):
     """manifest.json: what is asked, of which weights."""
 
     schema_version: int = Field(default=1, alias="schema")
-    audit: str
+    audit: str = Field(description="Which audit, such as identity-inference.")
     model_spec: str = Field(description="The model as the user named it.")
     model: ModelRecord
     people: str = Field(description="The folder of the audited people, as given.")

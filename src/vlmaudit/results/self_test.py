@@ -57,7 +57,7 @@ class SelfTest(Record):
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     model: ModelRecord
-    checks: tuple[Check, ...]
+    checks: tuple[Check, ...] = Field(description="In the order in which they were made.")
     images_per_second: float | None = Field(default=None, description="Decoded pictures.")
     texts_per_second: float | None = Field(default=None, description="Prompts with names.")
     seconds_per_request: float | None = Field(default=None, description="One after the other.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -20,27 +20,11 @@ from vlmaudit.data.templates import fill
 from vlmaudit.errors import ModelError, OutOfMemoryError
 from vlmaudit.models.base import Choice, ContrastiveModel, Failed, LabelOnlyModel
 from vlmaudit.models.cached_texts import CachedTexts
+from vlmaudit.results.cases import Case
 from vlmaudit.results.outcomes import ANSWERED, PERMANENT, TRANSIENT, Schema
 
 NOT_NUMBERS: Final = Failed("the model answered with values that are not numbers", False)
 NO_MEMORY: Final = Failed("out of memory, even for one picture at a time", True)
-
-
-class Asked(Protocol):
-    """What observing needs to know of a case."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def identity(self) -> str: ...
-    @property
-    def image(self) -> str: ...
-    @property
-    def condition(self) -> str: ...
-    @property
-    def path(self) -> Path: ...
-    @property
-    def question(self) -> str: ...
 
 
 def observe_names(
@@ -70,7 +54,7 @@ def embedding_columns(dim: int) -> Schema:
 
 
 def observe_pictures(
-    model: ContrastiveModel, cases: Sequence[Asked], *, dim: int, batch: int, pool: Executor
+    model: ContrastiveModel, cases: Sequence[Case], *, dim: int, batch: int, pool: Executor
 ) -> Iterator[pl.DataFrame]:
     """The embedding of every picture, batch by batch; a failure is a row with its reason.
 
@@ -113,8 +97,8 @@ CHOICE_COLUMNS: Final[Schema] = MappingProxyType(
 
 def observe_choices(
     model: LabelOnlyModel,
-    cases: Sequence[Asked],
-    names_for: Callable[[Asked], Sequence[str]],
+    cases: Sequence[Case],
+    names_for: Callable[[Case], Sequence[str]],
 ) -> Iterator[pl.DataFrame]:
     """Which name each template gives each picture, as the answers come in.
 
@@ -126,7 +110,7 @@ def observe_choices(
     Raises:
         ModelError: Asking on makes no sense.
     """
-    to_ask: SimpleQueue[list[Asked]] = SimpleQueue()
+    to_ask: SimpleQueue[list[Case]] = SimpleQueue()
     arrived: SimpleQueue[_Arrival | BaseException] = SimpleQueue()
     is_over = Event()
     for _, group in groupby(cases, key=lambda case: case.path):
@@ -162,11 +146,11 @@ def observe_choices(
         is_over.set()
 
 
-_Arrival = tuple[Asked, "Choice | Failed"]
+_Arrival = tuple[Case, "Choice | Failed"]
 
 
 def _choices(
-    model: LabelOnlyModel, cases: Sequence[Asked], names_for: Callable[[Asked], Sequence[str]]
+    model: LabelOnlyModel, cases: Sequence[Case], names_for: Callable[[Case], Sequence[str]]
 ) -> Iterator[_Arrival]:
     """The outcomes of one picture's questions, with names in place of sentences."""
     picture = _open(cases[0].path)
@@ -224,7 +208,7 @@ def _choice_table(outcomes: Sequence[_Arrival]) -> pl.DataFrame:
 
 
 def _table(
-    cases: Sequence[Asked],
+    cases: Sequence[Case],
     failures: Sequence[Failed | None],
     answers: Sequence[Mapping[str, Any]],
     columns: Schema,
