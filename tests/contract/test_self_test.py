@@ -211,6 +211,18 @@ def test_a_model_that_answers_well_only_in_the_first_batch_is_caught():
     assert "in a call of 65 0.0" in sentence(test, "pictures together")
 
 
+def test_an_embedding_that_is_no_number_in_some_calls_only_is_caught():
+    def fault(rows, asked):
+        return rows * np.float32("nan") if len(asked) == 1 else rows
+
+    test = check_contrastive(spoil(Knows({}), texts=fault))
+    assert failed(test) == {"numbers", "texts together"}
+    assert sentence(test, "texts together") == (
+        "The call decides whether an embedding is made of numbers: alone."
+    )
+    assert SelfTest.model_validate_json(test.model_dump_json(by_alias=True)).failed
+
+
 def test_what_moves_an_embedding_is_said():
     def fault(rows, asked):
         return shifted(rows, 1e-3 * np.arange(len(asked)))

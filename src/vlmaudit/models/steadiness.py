@@ -175,11 +175,15 @@ def _together(
         *ways, last = apart
         how = f"{', '.join(ways)} and {last}"
         sentence = f"The same {how} ({_far(worst)} apart at most)."
+    elif not np.isfinite(worst):
+        ways = [way for way, far in apart.items() if not np.isfinite(far)]
+        sentence = f"The call decides whether an embedding is made of numbers: {', '.join(ways)}."
     else:
         sentence = (
             f"An embedding moves by up to {_far(worst)}, where rounding moves it by "
             f"{subject.limit:g}: {_listed({way: far for way, far in apart.items() if far > 0})}."
         )
+    if not is_same:
         subject.unsteady = "What is beside an input changes its embedding."
     return Check(name=name, passed=is_same, measured=worst, limit=subject.limit, sentence=sentence)
 
@@ -257,7 +261,7 @@ def _nearest(rows: Rows) -> float:
 
 
 def _far(distance: float) -> str:
-    return f"{distance:.2g}" if np.isfinite(distance) else "without measure"
+    return f"{distance:.2g}" if np.isfinite(distance) else "infinitely far"
 
 
 def _listed(apart: dict[str, float]) -> str:
