@@ -69,6 +69,9 @@ def test_zero_occurrences_are_not_unknown_ones(folder):
         (["identity,name,membership", "Ada_Lovelace,Ada,membr"], "2: membership.*mean member"),
         (["identity,name,occurrences", "Ada_Lovelace,Ada,-3"], '2: occurrences "-3"'),
         (["identity,name", "Ada_Lovelace,Ada,more"], "2: 2 cells wanted"),
+        (["identity,name,name", "Ada_Lovelace,Ada,Bo"], '1: two columns are called "name"'),
+        (["identity,name,fame", 'Ada_Lovelace,Ada,"high', "Bo,Bo,low"], "3: no CSV"),
+        (["identity,name", f"Ada_Lovelace,{'A' * 200_000}"], "2: no CSV.*larger"),
         (["identity,name,sex", "Ada_Lovelace,Ada"], "2: 3 cells wanted"),
         (["identity,name", "Ada_Lovlace,Ada"], "2: folder.*Did you mean Ada_Lovelace"),
         (["identity,folder,name", "x,../x,Ada"], "2: folder .* without a path"),
@@ -90,6 +93,19 @@ def test_a_table_in_another_encoding_is_refused_in_one_line(folder):
     (folder / "people.csv").write_bytes("identity,name\nx,L\u00e9on\n".encode("latin-1"))
     with pytest.raises(InputError, match="cannot be read"):
         read_people(folder)
+
+
+def test_a_separator_of_another_script_ends_no_row(folder):
+    persons = read_people(table(folder, "identity,name", "Ada_Lovelace,Ada\u2028L\x85")).persons
+    assert [person.name for person in persons] == ["Ada\u2028L"]
+
+
+def test_a_folder_that_is_nobody_s_name_is_refused_unless_a_table_says_whose(folder):
+    (folder / b"Ad\xff".decode(errors="surrogateescape")).mkdir()
+    with pytest.raises(InputError, match=r'folder "Ad\\xff" is nobody\'s name'):
+        read_people(folder)
+    notices = read_people(table(folder, "identity,name", "Ada_Lovelace,Ada")).notices
+    assert any(r"such as Ad\xff" in notice for notice in notices)
 
 
 def test_folders_without_people_or_pictures(tmp_path):

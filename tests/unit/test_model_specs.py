@@ -113,6 +113,13 @@ def test_options_are_checked_before_anything_is_loaded(options, message):
     assert str(error.value).startswith(f'model "open_clip:no-such/model": {message}')
 
 
+@pytest.mark.parametrize("place", ["./" + "a" * 5000, "./a\0b", "~nobody-of-that-name/model"])
+@pytest.mark.parametrize("scheme", ["hf:", "open_clip:", "open_clip:RN50@", "scripted:"])
+def test_a_path_that_no_system_has_is_said(scheme, place):
+    with pytest.raises(ModelError, match="no such file or folder"):
+        parse_spec(scheme + place)
+
+
 def test_a_local_models_folder(tmp_path):
     (tmp_path / "target").mkdir()
     assert model_folder(f"open_clip:{tmp_path}/target") == tmp_path / "target"

@@ -124,10 +124,13 @@ def test_candidates_from_files(tmp_path):
         ("nom\nAnn\n", ':1: no column "name"'),
         ("name,sex\nAnn,f\n", ':2: sex "f"'),
         ("name\n", "no names in it"),
+        ("name\n\u200b\n", "no names in it"),
+        ("name,sex\nLee, Ann,female\n", ":2: 2 cells wanted"),
+        ('name\n"Ann\nBo\n', ":3: no CSV"),
     ],
 )
 def test_broken_candidate_tables(tmp_path, text, message):
     table = tmp_path / "names.csv"
-    table.write_text(text)
+    table.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_candidates(table)

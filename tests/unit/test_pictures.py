@@ -1,6 +1,7 @@
 """Pictures are opened defensively; what cannot be opened says why."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -87,8 +88,17 @@ def test_what_is_no_picture_or_damaged_says_so(tmp_path):
             open_picture(path)
     with pytest.raises(PictureError, match="gone"):
         open_picture(tmp_path / "nobody.png")
-    with pytest.raises(PictureError, match="cannot be read"):
+    with pytest.raises(PictureError, match="gone"):
         picture_digest(tmp_path / "nobody.png")
+
+
+def test_what_could_be_read_for_ever_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    for path in tmp_path.iterdir():
+        for read in (open_picture, picture_digest):
+            with pytest.raises(PictureError, match="in place of a file"):
+                read(path)
 
 
 def test_a_bomb_is_refused_before_it_unfolds(tmp_path):

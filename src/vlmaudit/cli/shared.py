@@ -21,6 +21,8 @@ EXIT_ERROR: Final = 3
 EXIT_TOO_MANY_FAILURES: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
+_LONGEST_LINE: Final = 2000
+
 # What a full, read-only or foreign disk says; the user can act on it, so it is no bug.
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG}
 
@@ -61,7 +63,7 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
         try:
             verb(*args, **kwargs)
         except AuditError as problem:
-            _say(f"error: {problem}")
+            _say(error_line(problem))
             raise typer.Exit(EXIT_ERROR) from problem
         except OSError as problem:
             if problem.errno not in _DISK:
@@ -104,5 +106,19 @@ def show_version(
         raise typer.Exit
 
 
+def error_line(problem: AuditError) -> str:
+    """An error as it is printed: one line that a terminal does not obey, and of bounded length.
+
+    What is quoted of the input stands in the middle; the ends say where, and what to do.
+    """
+    from vlmaudit.results.numbers import visible
+
+    line = visible(f"error: {problem}")
+    if len(line) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2 - 2
+        line = f"{line[:half]} … {line[-half:]}"
+    return line
+
+
 def _say(line: str) -> None:
-    sys.stderr.write(" ".join(line.split()) + "\n")
+    sys.stderr.write(f"{line}\n")

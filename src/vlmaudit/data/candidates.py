@@ -1,13 +1,13 @@
 """Candidate names: whom a model may take a face for."""
 
-import csv
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 import numpy as np
 
+from vlmaudit.data.csv_tables import read_csv
 from vlmaudit.data.names import fold_name
 from vlmaudit.errors import InputError, did_you_mean
 from vlmaudit.seeds import stream
@@ -127,30 +127,30 @@ def read_candidates(path: Path) -> list[Candidate]:
     Raises:
         InputError: The file is missing, empty or not of that form; the line is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{path}: the names cannot be read ({problem}).") from problem
-    found: list[Candidate] = []
-    if path.suffix.lower() == ".csv":
-        rows = csv.DictReader(text.splitlines())
-        if "name" not in (rows.fieldnames or ()):
-            raise InputError(f'{path}:1: no column "name"; wanted name,sex,origin.')
-        for row in rows:
-            sex = (row.get("sex") or "").strip().lower()
-            if sex not in {"", "female", "male"}:
-                raise InputError(f'{path}:{rows.line_num}: sex "{sex}": female, male or empty.')
-            name = (row["name"] or "").strip()
-            found.append(Candidate(name, sex, (row.get("origin") or "").strip()))
-    else:
-        found = [Candidate(line.strip()) for line in text.splitlines()]
+    found = _names_of_table(path) if path.suffix.lower() == ".csv" else _names_of_lines(path)
     unique: dict[str, Candidate] = {}
     for candidate in found:
-        if candidate.name:
-            unique.setdefault(fold_name(candidate.name), candidate)
+        if folded := fold_name(candidate.name):
+            unique.setdefault(folded, candidate)
     if not unique:
         raise InputError(f"{path}: no names in it.")
     return list(unique.values())
+
+
+def _names_of_table(path: Path) -> Iterator[Candidate]:
+    for line, cells in read_csv(path, wanted=("name", "sex", "origin"), required=("name",)):
+        sex = cells.get("sex", "").lower()
+        if sex not in {"", "female", "male"}:
+            raise InputError(f'{path.name}:{line}: sex "{sex}": wanted female, male or empty.')
+        yield Candidate(cells["name"], sex, cells.get("origin", ""))
+
+
+def _names_of_lines(path: Path) -> Iterator[Candidate]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path}: the names cannot be read ({problem}).") from problem
+    yield from (Candidate(line.strip()) for line in text.split("\n"))
 
 
 def without(candidates: Iterable[Candidate], names: Iterable[str]) -> list[Candidate]:

@@ -1,13 +1,14 @@
 """The people of a study, from a folder of folders and the table beside them."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NoReturn, cast
 
+from vlmaudit.data.csv_tables import read_csv
 from vlmaudit.data.images import is_picture
 from vlmaudit.data.names import fold_name
+from vlmaudit.data.paths import spelt
 from vlmaudit.errors import InputError, did_you_mean
 
 Sex = Literal["female", "male", ""]
@@ -71,10 +72,7 @@ def read_people(root: Path) -> People:
     if table.exists():
         persons = _persons_of_table(table, folders)
     else:
-        persons = tuple(
-            Person(identity=name, name=" ".join(name.replace("_", " ").split()), folder=name)
-            for name in folders
-        )
+        persons = tuple(_person_of_folder(root, name) for name in folders)
     if not persons:
         raise InputError(
             f"{root}: nobody in it; wanted one folder a person, such as Ada_Lovelace/."
@@ -90,7 +88,8 @@ def read_people(root: Path) -> People:
     notices = [*_homonyms(persons), *_few_pictures(pictures)]
     if unused:
         notices.append(
-            f"{len(unused)} folders are not in {TABLE_NAME} and were left out, such as {unused[0]}."
+            f"{len(unused)} folders are not in {TABLE_NAME} and were left out, such as "
+            f"{spelt(unused[0])}."
         )
     return People(root, persons, pictures, tuple(notices))
 
@@ -128,6 +127,16 @@ def _few_pictures(pictures: Mapping[str, tuple[Path, ...]]) -> list[str]:
     return notices
 
 
+def _person_of_folder(root: Path, folder: str) -> Person:
+    name = " ".join(folder.replace("_", " ").split())
+    if folder != spelt(folder) or not fold_name(name):
+        raise InputError(
+            f'{root}: the folder "{spelt(folder)}" is nobody\'s name; rename it, or say whose '
+            f"it is in {TABLE_NAME}."
+        )
+    return Person(identity=folder, name=name, folder=folder)
+
+
 def _persons_of_table(table: Path, folders: Sequence[str]) -> tuple[Person, ...]:
     persons: list[Person] = []
     owners: dict[str, str] = {}
@@ -143,24 +152,8 @@ def _persons_of_table(table: Path, folders: Sequence[str]) -> tuple[Person, ...]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Person]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{path}: the table cannot be read ({problem}).") from problem
-    reader = csv.DictReader(lines)
-    columns = [column.strip() for column in reader.fieldnames or ()]
-    reader.fieldnames = columns
-    for required in _REQUIRED:
-        if required not in columns:
-            hint = did_you_mean(required, columns)
-            _fail(path, 1, f'no column "{required}"; wanted {",".join(TABLE_COLUMNS)}.{hint}')
     seen: dict[str, int] = {}
-    for row in reader:
-        line = reader.line_num
-        # DictReader files surplus cells under the key None, and missing ones as None.
-        if None in row or None in row.values():
-            _fail(path, line, f"{len(columns)} cells wanted, as in the first line.")
-        cells = {column: value.strip() for column, value in row.items()}
+    for line, cells in read_csv(path, wanted=TABLE_COLUMNS, required=_REQUIRED):
         identity = cells["identity"]
         if not identity:
             _fail(path, line, "identity is empty.")

@@ -1,6 +1,7 @@
 """Pictures, opened defensively."""
 
 import hashlib
+import stat
 import warnings
 from pathlib import Path
 from typing import Final
@@ -29,10 +30,23 @@ def picture_digest(path: Path) -> str:
     Raises:
         PictureError: The file cannot be read.
     """
+    _check_is_file(path)
     try:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except OSError as problem:
         raise PictureError(f"file cannot be read ({problem.strerror})") from problem
+
+
+def _check_is_file(path: Path) -> None:
+    """Refuse what is there but no file: reading a pipe or a device may never come to an end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as problem:
+        raise PictureError("file is gone") from problem
+    except OSError as problem:
+        raise PictureError(f"file cannot be read ({problem.strerror})") from problem
+    if not stat.S_ISREG(mode):
+        raise PictureError("folder, pipe or device in place of a file")
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -41,6 +55,7 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         PictureError: The file is no picture, is damaged or truncated, or is too large.
     """
+    _check_is_file(path)
     try:
         with warnings.catch_warnings():
             # Our own limit is below the size at which Pillow warns, and is an error.
@@ -56,8 +71,6 @@ def open_picture(path: Path) -> Image.Image:
         raise PictureError(f"more than {MAX_PIXELS:,} pixels") from problem
     except UnidentifiedImageError as problem:
         raise PictureError("no picture in a known format") from problem
-    except FileNotFoundError as problem:
-        raise PictureError("file is gone") from problem
     # Pillow's decoders raise nearly anything on damaged bytes; each of these is the file's fault.
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError) as problem:
         reason = str(problem) or type(problem).__name__

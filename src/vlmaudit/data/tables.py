@@ -25,13 +25,23 @@ def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
                 table = pl.read_ndjson(path)
             case _:
                 raise InputError(f'{path}: ending "{ending}": wanted .parquet, .csv or .jsonl.')
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        reason = (str(problem).splitlines() or ["no reason given"])[0]
-        raise InputError(f"{path}: the table cannot be read ({reason}).") from problem
+    except (OSError, ValueError, pl.exceptions.PolarsError) as problem:
+        raise InputError(f"{path}: the table cannot be read ({_first(problem)}).") from problem
     for column in columns:
         if column not in table.columns:
             hint = did_you_mean(column, table.columns)
             raise InputError(f'{path}: no column "{column}"; wanted {",".join(columns)}.{hint}')
     if table.is_empty():
         raise InputError(f"{path}: no rows in it.")
-    return table.select(pl.col(list(columns)).cast(pl.String).fill_null("").str.strip_chars())
+    try:
+        texts = table.select(pl.col(list(columns)).cast(pl.String))
+    except pl.exceptions.PolarsError as problem:
+        raise InputError(
+            f"{path}: {', '.join(columns)} must be texts ({_first(problem)})."
+        ) from problem
+    return texts.select(pl.all().fill_null("").str.strip_chars())
+
+
+def _first(problem: Exception) -> str:
+    """The first line of what a library says, which may go on for many."""
+    return (str(problem).splitlines() or ["no reason given"])[0]

@@ -11,6 +11,7 @@ import polars as pl
 
 from vlmaudit.data.identities import People
 from vlmaudit.data.images import PictureError, picture_digest
+from vlmaudit.data.paths import spelt
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.results.blocks import block_size
 from vlmaudit.results.cases import Case, Role
@@ -203,7 +204,7 @@ def _digest(path: Path, role: Role) -> str:
 
 
 def _image_name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+    return spelt(f"{path.parent.name}/{path.name}")
 
 
 def _shared(one: Picture, other: Picture) -> InputError:

@@ -12,6 +12,7 @@ A path starts with `/`, `./`, `../` or `~`. Model libraries are imported by the 
 when a model is loaded.
 """
 
+import contextlib
 import importlib
 import os
 import re
@@ -130,7 +131,7 @@ def parse_spec(text: str) -> ModelSpec:
     if scheme == "endpoint":
         return _endpoint(text, rest)
     if scheme == "scripted" or _is_path(rest):
-        return ModelSpec(text, scheme, path=Path(rest).expanduser())
+        return ModelSpec(text, scheme, path=_local(text, rest))
     return _open_clip(text, rest) if scheme == "open_clip" else _hub(text, rest)
 
 
@@ -229,7 +230,7 @@ def _open_clip(text: str, rest: str) -> ModelSpec:
     if at:
         if not architecture or not file:
             raise _malformed(text, "open_clip")
-        return ModelSpec(text, "open_clip", architecture, path=Path(file).expanduser())
+        return ModelSpec(text, "open_clip", architecture, path=_local(text, file))
     architecture, slash, tag = rest.rpartition("/")
     if not slash or not architecture or not tag:
         raise _malformed(text, "open_clip", rest)
@@ -277,13 +278,38 @@ def _endpoint(text: str, url: str) -> ModelSpec:
     return ModelSpec(text, "endpoint", url=address)
 
 
+def _local(text: str, place: str) -> Path:
+    """The file or folder on this machine, which need not be there.
+
+    Raises:
+        ModelError: There cannot be any: the name is too long, or holds what no name may hold.
+    """
+    try:
+        path = Path(place).expanduser()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except (OSError, ValueError, RuntimeError) as problem:
+        reason = (problem.strerror if isinstance(problem, OSError) else None) or problem
+        raise ModelError(
+            f'model "{text}": there is no such file or folder ({reason}).'
+        ) from problem
+    return path
+
+
 def _is_path(text: str) -> bool:
     return text.startswith(("/", "./", "../", "~")) or text in {".", ".."}
 
 
 def _malformed(text: str, scheme: str, rest: str = "") -> ModelError:
-    hint = f" For the folder here write {scheme}:./{rest}." if rest and Path(rest).is_dir() else ""
+    hint = f" For the folder here write {scheme}:./{rest}." if rest and _is_folder(rest) else ""
     return ModelError(f'model "{text}": write {_FORMS[scheme]}.{hint}')
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:  # too long a name, for one
+        return False
 
 
 def _all_forms() -> str:
