@@ -5,7 +5,7 @@ READY := .venv/.ready
 # One thread a process in tests: on two shared cores, barriers cost more than threads bring.
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick prove check fix bench
+.PHONY: help demo test quick prove check fix docs bench
 
 help:   ## these lines
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 10
@@ -28,15 +28,19 @@ quick: $(READY)   ## the tests that load no model library, after every change
 prove: $(READY)   ## long proofs: simulations at full size, several lab targets
 	$(ONE) $(BIN)/pytest -m prove --timeout 3600
 
-check: $(READY)   ## formatting, lint, types, layers
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+check: $(READY)   ## formatting, lint, types, layers, reference pages up to date
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 
 fix: $(READY)   ## let ruff mend what it can
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
+
+docs: $(READY)   ## write the reference pages anew from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(READY)   ## the side-by-side measurements, each a ratio with its target
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
