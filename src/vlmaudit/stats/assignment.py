@@ -60,6 +60,53 @@ def planted_arms(strata: Sequence[str], arms: Mapping[str, int], *, seed: int) -
     return assign(strata, arms, rng=stream(seed, "arms"))
 
 
+def latin_square(
+    strata: Sequence[str],
+    ladders: Mapping[str, Sequence[str]],
+    *,
+    target: int,
+    rng: np.random.Generator,
+) -> list[str]:
+    """An arm for every unit in one of several targets, so that over all targets each has each.
+
+    A stratum's units stand in random order around a circle of as many arms as there are targets;
+    from one target to the next everybody moves on by one arm. Every unit has every arm of its
+    stratum's ladder once, and in each target a stratum's arms are equal in size to within one.
+    The same generator state gives the same square for all targets.
+
+    >>> square = [latin_square(["a", "a"], {"a": ("0", "5")}, target=target,
+    ...                        rng=np.random.default_rng(1)) for target in (0, 1)]
+    >>> square
+    [['0', '5'], ['5', '0']]
+
+    Args:
+        strata: The stratum of each unit.
+        ladders: The arms of each stratum, one a target; an arm may stand there more than once.
+        target: Which target, from 0.
+        rng: Where the randomness comes from.
+
+    Raises:
+        ValueError: A stratum has no ladder.
+    """
+    arms = [""] * len(strata)
+    for stratum in sorted(set(strata)):
+        if stratum not in ladders:
+            raise ValueError(f'stratum "{stratum}" has no ladder')
+        ladder = ladders[stratum]
+        units = [unit for unit, own in enumerate(strata) if own == stratum]
+        first = int(rng.integers(len(ladder)))
+        for place, unit in enumerate(rng.permutation(units).tolist(), start=first):
+            arms[unit] = ladder[(place + target) % len(ladder)]
+    return arms
+
+
+def laddered_arms(
+    strata: Sequence[str], ladders: Mapping[str, Sequence[str]], *, target: int, seed: int
+) -> list[str]:
+    """The arms that a ladder's seed plants in one target: asked when planting and when checking."""
+    return latin_square(strata, ladders, target=target, rng=stream(seed, "ladder"))
+
+
 @dataclass(frozen=True, slots=True)
 class DoseResponse:
     """Whether scores rise with the planted dose, tested by planting again on paper."""

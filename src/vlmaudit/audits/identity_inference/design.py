@@ -1,12 +1,12 @@
 """How people were planted, from the record that lies beside a lab target."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
-from vlmaudit.stats.assignment import assign, planted_arms
+from vlmaudit.stats.assignment import assign, laddered_arms, latin_square, planted_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Design:
         is_member: True where face and name were planted together, False where neither was
             planted, None where they were planted apart.
         is_randomised: Whether the arms replay from the record's seed.
-        sizes: People of each arm.
         strata: Within which everybody was assigned, by identity.
+        draw: Assigns everybody again, in their order, by the code that planted.
     """
 
     arms: Mapping[str, str]
@@ -29,8 +29,8 @@ class Design:
     words: Mapping[str, str]
     is_member: Mapping[str, bool | None]
     is_randomised: bool
-    sizes: Mapping[str, int]
     strata: Mapping[str, str]
+    draw: Callable[[np.random.Generator], Sequence[str]]
 
     def doses(self) -> dict[str, int]:
         """How often everybody's face and name were planted together."""
@@ -38,7 +38,7 @@ class Design:
 
     def redraw(self, rng: np.random.Generator) -> dict[str, int]:
         """Everybody's dose in another planting by the same code."""
-        arms = assign(list(self.strata.values()), self.sizes, rng=rng)
+        arms = self.draw(rng)
         return {identity: _dose(arm) or 0 for identity, arm in zip(self.strata, arms, strict=True)}
 
     def words_of(self, identity: str) -> str:
@@ -49,20 +49,35 @@ class Design:
 def read_design(planted: Mapping[str, object]) -> Design:
     """The design from the content of ``planted.json``."""
     people = cast("list[dict[str, Any]]", planted["people"])
-    sizes = cast("dict[str, int]", planted["arms"])
     arms = {person["identity"]: _label(person["arm"], person["dose"]) for person in people}
-    strata = {person["identity"]: person["stratum"] for person in people}
-    replayed = planted_arms(list(strata.values()), sizes, seed=cast("int", planted["seed"]))
-    order = sorted(sizes, key=_place)
+    strata = {person["identity"]: str(person["stratum"]) for person in people}
+    draw, replayed = _assignment(planted, list(strata.values()))
+    order = sorted(set(arms.values()), key=_place)
     return Design(
         arms=arms,
         order=tuple(order),
         words={arm: _words(arm) for arm in order},
         is_member={arm: _is_member(arm) for arm in order},
         is_randomised=replayed == list(arms.values()),
-        sizes=sizes,
         strata=strata,
+        draw=draw,
     )
+
+
+def _assignment(
+    planted: Mapping[str, object], strata: Sequence[str]
+) -> tuple[Callable[[np.random.Generator], Sequence[str]], Sequence[str]]:
+    """How people were assigned: the code that did, and what it gives from the record's seed."""
+    seed = cast("int", planted["seed"])
+    if "ladders" in planted:
+        ladders = cast("dict[str, list[str]]", planted["ladders"])
+        target = cast("int", planted["target"])
+        return (
+            lambda rng: latin_square(strata, ladders, target=target, rng=rng),
+            laddered_arms(strata, ladders, target=target, seed=seed),
+        )
+    sizes = cast("dict[str, int]", planted["arms"])
+    return lambda rng: assign(strata, sizes, rng=rng), planted_arms(strata, sizes, seed=seed)
 
 
 def _label(arm: str, dose: int) -> str:
