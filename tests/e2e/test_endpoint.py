@@ -1,6 +1,7 @@
 """An audit of a black box over HTTP: a real server, which misbehaves where it is told to."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,15 @@ def test_known_people_are_found_from_labels_alone(study, server, run, tmp_path):
     assert found["failures"]["asked"] == REQUESTS
     written = "".join(path.read_text() for path in out.glob("*.json"))
     assert "secret" not in written
+
+
+def test_a_control_person_of_another_kind_is_asked_about_nothing(study, server, run, tmp_path):
+    shutil.copytree(study.controls, tmp_path / "controls")
+    table = tmp_path / "controls" / "people.csv"
+    table.write_text(table.read_text().replace("c03,Nobody 3,female", "c03,Nobody 3,male"))
+    done = run(*arguments(study, server, tmp_path / "run", "--controls", tmp_path / "controls"))
+    assert done.exit_code == 0, done.output
+    assert finding_of(tmp_path / "run")["failures"]["asked"] == REQUESTS - len(IDIA_TEMPLATES)
 
 
 def test_what_another_pool_would_say_has_to_be_asked(study, server, run, tmp_path):

@@ -52,6 +52,11 @@ def test_a_table_says_more(folder):
     assert people.persons[1].occurrences is None
 
 
+def test_columns_without_a_name_say_nothing(folder):
+    persons = read_people(table(folder, "identity,name,,", "Ada_Lovelace,Ada,,note")).persons
+    assert persons[0].covariates == {}
+
+
 def test_zero_occurrences_are_not_unknown_ones(folder):
     table(folder, "identity,folder,name,occurrences", "p1,Ada_Lovelace,Ada,0")
     assert read_people(folder).persons[0].occurrences == 0
@@ -68,6 +73,7 @@ def test_zero_occurrences_are_not_unknown_ones(folder):
         (["identity,name,sex", "Ada_Lovelace,Ada,f"], '2: sex "f"'),
         (["identity,name,membership", "Ada_Lovelace,Ada,membr"], "2: membership.*mean member"),
         (["identity,name,occurrences", "Ada_Lovelace,Ada,-3"], '2: occurrences "-3"'),
+        (["identity,name,occurrences", f"Ada_Lovelace,Ada,{'9' * 20}"], '2: occurrences "9'),
         (["identity,name", "Ada_Lovelace,Ada,more"], "2: 2 cells wanted"),
         (["identity,name,name", "Ada_Lovelace,Ada,Bo"], '1: two columns are called "name"'),
         (["identity,name,fame", 'Ada_Lovelace,Ada,"high', "Bo,Bo,low"], "3: no CSV"),

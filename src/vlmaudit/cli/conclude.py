@@ -8,6 +8,7 @@ import typer
 
 from vlmaudit.cli.shared import Json, exits, present
 from vlmaudit.data.candidates import Pool
+from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
 
 
@@ -64,7 +65,10 @@ def conclude(
         raise typer.BadParameter("say who the people of the votes are (--people FILE).")
     page = None
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as problem:
+            raise InputError(f"--out {out}: no folder can be made here ({problem}).") from problem
         write_finding(finding, out / FINDING)
         page = write_report(finding, out)
     present(finding, json=json, page=page)

@@ -1,12 +1,22 @@
 """``vlmaudit identity-inference``."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlmaudit.audits.identity_inference.settings import IdentityInference
-from vlmaudit.cli.shared import Json, Out, Seed, exits, present, progress_console
+from vlmaudit.cli.shared import (
+    Json,
+    Out,
+    Seed,
+    batch_size_of,
+    exits,
+    present,
+    progress_console,
+    whole_number,
+)
 from vlmaudit.data.candidates import Pool
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -108,7 +118,7 @@ def identity_inference(
         limit=limit,
         device=device,
         dtype=dtype,
-        batch_size=_batch_size(batch_size),
+        batch_size=batch_size_of(batch_size),
         fresh=fresh,
         shard=parse_shard(shard),
         reuse=reuse,
@@ -130,17 +140,10 @@ def identity_inference(
 
 def _names(names: str) -> tuple[int, Path | None]:
     """A number of decoys a stratum, or a file that lists them."""
-    if names.isdecimal():
-        return int(names), None
+    if (number := whole_number(names)) is not None:
+        return number, None
     path = Path(names)
-    if not path.is_file():
-        raise InputError(f"--names {names}: neither a number nor a file.")
-    return _DEFAULTS.names, path
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) == 0:
-        raise InputError(f"--batch-size {text}: wanted a number from 1, or auto.")
-    return int(text)
+    with contextlib.suppress(OSError):  # too long a name, for one
+        if path.is_file():
+            return _DEFAULTS.names, path
+    raise InputError(f"--names {names}: neither a number nor a file.")

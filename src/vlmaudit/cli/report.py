@@ -16,5 +16,6 @@ def report(
     """Write the report page of a finding."""
     from vlmaudit.audits.identity_inference.run import FINDING, read_finding
     from vlmaudit.report.html import write_report
+    from vlmaudit.results.numbers import visible
 
-    sys.stdout.write(f"{write_report(read_finding(run / FINDING), run)}\n")
+    sys.stdout.write(f"{visible(str(write_report(read_finding(run / FINDING), run)))}\n")

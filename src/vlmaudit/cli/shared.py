@@ -50,9 +50,15 @@ def batch_size_of(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) == 0:
+    number = whole_number(text)
+    if not number:
         raise InputError(f"--batch-size {text}: wanted a number from 1, or auto.")
-    return int(text)
+    return number
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that a text is, of up to fifteen digits; None if it is none."""
+    return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
 def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:

@@ -53,7 +53,7 @@ def _show(status: "Status", run: Path) -> None:
     long = "" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
     line("left", status.left, long if status.left else "")
     console.print(table)
-    console.print(Text(_finding(status, run)), soft_wrap=True)
+    console.print(Text(visible(_finding(status, run))), soft_wrap=True)
 
 
 def _state(status: "Status") -> str:

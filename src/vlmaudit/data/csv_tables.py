@@ -42,7 +42,9 @@ def read_csv(
                     f"{path.name}:{reader.line_num}: {len(columns)} cells wanted, as in the first "
                     "line."
                 )
-            yield reader.line_num, dict(zip(columns, stripped, strict=True))
+            # Spreadsheets leave empty columns behind; what is in one without a name says nothing.
+            named = zip(columns, stripped, strict=True)
+            yield reader.line_num, {column: cell for column, cell in named if column}
     except csv.Error as problem:
         raise InputError(f"{path.name}:{reader.line_num}: no CSV ({problem}).") from problem
     if columns is None:
@@ -59,5 +61,5 @@ def _check_columns(
                 f'{path.name}:1: no column "{column}"; wanted {",".join(wanted)}.{hint}'
             )
     for column in columns:
-        if columns.count(column) > 1:
+        if column and columns.count(column) > 1:
             raise InputError(f'{path.name}:1: two columns are called "{column}".')

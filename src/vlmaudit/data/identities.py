@@ -26,6 +26,7 @@ TABLE_COLUMNS: Final = (
     "occurrences",
 )
 _REQUIRED: Final = ("identity", "name")
+_MOST_DIGITS: Final = 16  # of a number of captions, and more than there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _person(path: Path, line: int, cells: Mapping[str, str]) -> Person:
         hint = did_you_mean(membership, ["member", "non_member"])
         _fail(path, line, f'membership "{membership}": wanted member, non_member or empty.{hint}')
     occurrences = cells.get("occurrences", "")
-    if occurrences and not occurrences.isdecimal():
+    if occurrences and not (occurrences.isdecimal() and len(occurrences) < _MOST_DIGITS):
         _fail(path, line, f'occurrences "{occurrences}": wanted a whole number or nothing.')
     folder = cells.get("folder") or cells["identity"]
     if Path(folder).name != folder:

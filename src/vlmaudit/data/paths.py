@@ -11,3 +11,12 @@ def spelt(path: PurePath | str) -> str:
     True
     """
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_plain(path: PurePath | str) -> bool:
+    r"""Whether every library can be handed a path: UTF-8, and no byte that ends it early.
+
+    >>> is_plain("Zoë"), is_plain("\udcff"), is_plain("a\0b")
+    (True, False, False)
+    """
+    return spelt(path) == str(path) and "\0" not in str(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from vlmaudit.data.paths import is_plain
 from vlmaudit.errors import InputError, did_you_mean
 
 
@@ -14,6 +15,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     Raises:
         InputError: The file cannot be read, has another ending, or lacks a column.
     """
+    if not is_plain(path):
+        raise InputError(f"{path}: the table's name is no UTF-8; rename it.")
     ending = path.suffix.lower()
     try:
         match ending:

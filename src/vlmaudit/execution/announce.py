@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vlmaudit.errors import RunError
+from vlmaudit.execution.progress import say
 from vlmaudit.results.numbers import counted, duration, size
 
 
@@ -43,7 +44,7 @@ def announce(work: Work, folder: Path, where: str, console: Console) -> None:
         RunError: The answers do not fit on the disk.
     """
     if not work.pictures and not work.texts:
-        console.print("Everything was asked already.", highlight=False)
+        say(console, "Everything was asked already.")
         return
     parts = [counted(work.pictures, "picture", "pictures")] if work.pictures else []
     if work.texts:
@@ -56,7 +57,7 @@ def announce(work: Work, folder: Path, where: str, console: Console) -> None:
         parts.append(f"about {duration(work.seconds)}")
     if work.n_bytes:
         parts.append(f"{size(work.n_bytes)} on disk")
-    console.print(f"To do: {', '.join(parts)}.", highlight=False, soft_wrap=True)
+    say(console, f"To do: {', '.join(parts)}.")
     free = shutil.disk_usage(folder).free
     if work.n_bytes > free:
         raise RunError(

@@ -245,7 +245,8 @@ class AsksLabels:
             return check_label_only(self._model, advance=advance)
 
     def questions(self, picture: Picture) -> Sequence[Question]:
-        return self._questions[self._stratum[picture.identity]]
+        # Nobody's names are compared with those of a control person of another kind.
+        return self._questions.get(self._stratum[picture.identity], ())
 
     def work(self, run: RunFolder, n_cases: int, test: SelfTest | None) -> Work:
         del run

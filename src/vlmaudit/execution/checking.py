@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from vlmaudit.errors import InputError, ModelError, RunError
-from vlmaudit.execution.progress import progress
+from vlmaudit.execution.progress import progress, say
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, parse_spec
 from vlmaudit.models.self_test import N_REQUESTS, N_STEPS, check_contrastive, check_label_only
 from vlmaudit.results.files import write_text
@@ -51,7 +51,7 @@ def check_model(
             progress("Self-test, requests", N_REQUESTS, console) as advance,
         ):
             return check_label_only(black_box, advance=advance)
-    console.print(f"Loading {spec} …", highlight=False)
+    say(console, f"Loading {spec} …")
     model = load_contrastive(spec, device=device, dtype=dtype, batch_size=batch_size)
     with progress("Self-test", N_STEPS, console) as advance:
         return check_contrastive(model, known=known, advance=advance)

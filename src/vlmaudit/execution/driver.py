@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 from rich.console import Console
 
-from vlmaudit.execution.progress import Advance
+from vlmaudit.execution.progress import Advance, say
 from vlmaudit.results.blocks import BlockStore, Claim, Part
 from vlmaudit.results.cases import Case
 from vlmaudit.results.numbers import counted
@@ -74,10 +74,10 @@ def drive(
         ]
         if held and len(held) == len(waiting):
             if not has_said:
-                console.print(
+                say(
+                    console,
                     "Waiting for another process, which is at "
                     f"{counted(len(held), 'block', 'blocks')} of this run …",
-                    highlight=False,
                 )
                 has_said = True
             time.sleep(_LOOK_AGAIN_S)

@@ -18,13 +18,14 @@ from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.data.candidates import Candidate, draw_decoys, paper_pool, read_candidates, without
 from vlmaudit.data.identities import People, Person, read_people
 from vlmaudit.data.names import fold_name
-from vlmaudit.errors import RunError
+from vlmaudit.data.paths import spelt
+from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.announce import announce
 from vlmaudit.execution.askers import Asker, AsksEmbeddings, AsksLabels
 from vlmaudit.execution.checking import agree_with_self_test, read_known_answers
 from vlmaudit.execution.driver import drive, left
 from vlmaudit.execution.plan import Picture, Shard, check_disjoint, deal, list_pictures
-from vlmaudit.execution.progress import progress
+from vlmaudit.execution.progress import progress, say
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, model_folder
 from vlmaudit.models.memory import PICTURES_A_BATCH
 from vlmaudit.models.patience import Patience
@@ -102,7 +103,7 @@ def run_identity_inference(
     run = RunFolder(target.out)
     run.make(fresh=target.fresh)
     with run.driven(), _opened(target, study, settings, console) as asker:
-        with run.prepared(lambda: _say(console, _BUSY)):
+        with run.prepared(lambda: say(console, _BUSY)):
             run.agree(_manifest(target, asker, settings))
             blocks = _enter(run, study, asker, target.model)
             todo = _prepare(
@@ -123,7 +124,7 @@ def run_identity_inference(
                 reuse=todo.reuse,
             )
     if target.shard.of > 1 and (missing := len(blocks.keys() - run.blocks().sealed())):
-        _say(
+        say(
             console,
             f"Shard {target.shard.place}/{target.shard.of} is through; "
             f"{counted(missing, 'block', 'blocks')} of other shards are not. Once they are: "
@@ -177,9 +178,7 @@ def _prepare(
         environments = enter(run.root, now, *others.environments.values())
     if reuse is not None and parts:
         n_taken = reuse.count([case for part in parts for case in part.cases])
-        _say(
-            console, f"{count(n_taken)} of {count(n_cases)} answers are taken from {target.reuse}."
-        )
+        say(console, f"{count(n_taken)} of {count(n_cases)} answers are taken from {target.reuse}.")
         n_cases -= n_taken
     everything = [*notices, *([MIXED] if environments.is_mixed else [])]
     write_text(run.private / observations.NOTICES, json.dumps(everything, ensure_ascii=False))
@@ -203,7 +202,7 @@ def _opened(
             persons = [*study.audited, *study.controls]
             yield AsksLabels(endpoint, persons, names, settings, sent_as=SENT_AS)
         return
-    _say(console, f"Loading {target.model} …")
+    say(console, f"Loading {target.model} …")
     model = load_contrastive(
         target.model, device=target.device, dtype=target.dtype, batch_size=target.batch_size
     )
@@ -249,6 +248,8 @@ def _read_study(target: Target, settings: IdentityInference, console: Console) -
 def _first(people: People, limit: int | None) -> People:
     if limit is None:
         return people
+    if limit < 1:
+        raise InputError(f"--limit {limit}: wanted 1 or more people.")
     return People(people.root, people.persons[:limit], people.pictures, people.notices)
 
 
@@ -291,10 +292,10 @@ def _names(
 def _manifest(target: Target, asker: Asker, settings: IdentityInference) -> Manifest:
     return Manifest(
         audit="identity-inference",
-        model_spec=asker.record.name if asker.record.family == "endpoint" else target.model,
+        model_spec=asker.record.name if asker.record.family == "endpoint" else spelt(target.model),
         model=asker.record,
-        people=str(target.people),
-        controls=str(target.controls) if target.controls else None,
+        people=spelt(target.people),
+        controls=spelt(target.controls) if target.controls else None,
         observation=asker.observation,
         conclusion=conclusion_settings(settings),
     )
@@ -306,7 +307,3 @@ def _keep_design(spec: str, run: RunFolder) -> None:
     planted = folder / "planted.json" if folder else None
     if planted and planted.exists():
         write_text(run.private / observations.DESIGN, planted.read_text("utf-8"))
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)

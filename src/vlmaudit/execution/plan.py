@@ -22,7 +22,7 @@ from vlmaudit.results.records import ModelRecord
 ORIGINAL: Final = "original"
 
 _READERS: Final = 4
-_A_SHARD: Final = re.compile(r"(\d+)/(\d+)")
+_A_SHARD: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

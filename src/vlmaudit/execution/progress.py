@@ -14,13 +14,19 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from vlmaudit.results.numbers import count, duration
+from vlmaudit.results.numbers import count, duration, visible
 
 Advance = Callable[[int], None]
 
 _EVERY_S: Final = 30.0
 """Seconds between two lines where nobody watches a bar."""
+
+
+def say(console: Console, line: str) -> None:
+    """Say something in one line, which may quote the input: nothing in it acts on a terminal."""
+    console.print(Text(visible(line)), soft_wrap=True)
 
 
 @contextmanager

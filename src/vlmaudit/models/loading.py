@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from vlmaudit.data.paths import spelt
 from vlmaudit.errors import CapabilityError, ModelError, did_you_mean
 from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
 
@@ -100,7 +101,8 @@ class ModelSpec:
         if self.path is None:
             return self.text
         # "." and ".." say what they are called only once they are resolved.
-        base = self.path.name if self.path.name not in {"", ".."} else self.path.resolve().name
+        named = self.path if self.path.name not in {"", ".."} else self.path.resolve()
+        base = spelt(named.name)
         return f"{self.scheme}:{self.name}@{base}" if self.name else f"{self.scheme}:{base}"
 
     def error(self, reason: str) -> ModelError:

@@ -12,7 +12,7 @@ from rich.text import Text
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.report.parts import GateView, GroupView, Mark
 from vlmaudit.report.views import ReportView, view
-from vlmaudit.results.numbers import NO_VALUE, bound, hits, interval
+from vlmaudit.results.numbers import NO_VALUE, bound, hits, interval, visible
 from vlmaudit.results.vocabulary import Verdict
 
 # Lines longer than this tire the eye, however wide the terminal is.
@@ -51,7 +51,7 @@ def print_finding(
     if page is not None:
         console.print()
         # A path broken over two lines cannot be clicked or copied.
-        console.print(Text(f"Report: {page}"), soft_wrap=True)
+        console.print(Text(f"Report: {visible(str(page))}"), soft_wrap=True)
 
 
 def _parts(shown: ReportView) -> Iterable[Text | Table | Padding]:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from pydantic import Field, ValidationError
 
+from vlmaudit.data.paths import is_plain
 from vlmaudit.errors import RunError
 from vlmaudit.results import environment, self_test
 from vlmaudit.results.blocks import BlockStore
@@ -45,7 +46,13 @@ class RunFolder:
     """Paths and small files of one run."""
 
     def __init__(self, root: Path) -> None:
-        """Name the folder; nothing is made or read yet."""
+        """Name the folder; nothing is made or read yet.
+
+        Raises:
+            RunError: No run can be kept in a folder of that name.
+        """
+        if not is_plain(root):
+            raise RunError(f"{root}: the folder's name is no UTF-8; give another folder.")
         self.root = root
         self.private = root / "private"
         self.manifest_file = root / "manifest.json"
@@ -56,8 +63,8 @@ class RunFolder:
         Raises:
             RunError: It holds files that are no run of ours, or cannot be written.
         """
-        is_run = self.manifest_file.exists()
         try:
+            is_run = self.manifest_file.exists()
             if not is_run and self._holds_something():
                 raise RunError(f"{self.root}: holds other files; give a new folder (--out).")
             if fresh and is_run:
@@ -132,10 +139,10 @@ class RunFolder:
         Raises:
             RunError: There is none, or it is none of ours.
         """
-        if not self.manifest_file.exists():
-            raise RunError(f"{self.root}: no run here (no manifest.json).")
         try:
-            return Manifest.model_validate_json(self.manifest_file.read_text("utf-8"))
+            return Manifest.model_validate_json(self.manifest_file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError) as problem:
+            raise RunError(f"{self.root}: no run here (no manifest.json).") from problem
         except (OSError, ValidationError) as problem:
             raise RunError(
                 f"{self.manifest_file}: not a manifest that this version reads; give another "

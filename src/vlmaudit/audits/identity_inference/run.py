@@ -168,10 +168,10 @@ def read_finding(path: Path) -> Finding:
         RunError: There is none, or it is of another version.
     """
     try:
-        return Finding.model_validate_json(path.read_text("utf-8"))
-    except FileNotFoundError as problem:
+        return Finding.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as problem:
         raise RunError(f"{path.parent}: no finding here; run vlmaudit conclude first.") from problem
-    except ValueError as problem:
+    except (OSError, ValueError) as problem:
         raise RunError(f"{path}: not a finding that this version reads.") from problem
 
 

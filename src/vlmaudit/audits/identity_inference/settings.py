@@ -11,6 +11,8 @@ from vlmaudit.results.vocabulary import Protocol
 PAPER_SIZES: Final = (1, *range(3, 30, 2), 30)
 # The authors' edges; 175 is missing in their code, so one bin is twice as wide as the others.
 PAPER_EDGES: Final = (0, 25, 50, 75, 100, 125, 150, 200, 225, 250, 275, 300)
+MOST_NAMES: Final = 100_000
+"""Decoys a stratum: no locale has many more, and each is asked about in every template."""
 AUDIT_EDGES: Final = (0, 1, 4, 16, 64, 256, 1024, 4096)
 
 
@@ -59,8 +61,10 @@ class IdentityInference:
             raise InputError(f'--pool "{self.pool}": wanted one of {", ".join(POOLS)}.')
         if not 1 <= self.tau <= len(self.templates):
             raise InputError(f"--tau {self.tau}: wanted 1 to {len(self.templates)} (templates).")
-        if self.names < 1:
-            raise InputError(f"--names {self.names}: wanted at least one decoy name.")
+        if not 1 <= self.names <= MOST_NAMES:
+            raise InputError(f"--names {self.names}: wanted 1 to {MOST_NAMES:,} decoy names.")
+        if not 0 < self.alpha < 1:
+            raise InputError(f"--alpha {self.alpha}: wanted a share between 0 and 1.")
         if not 0 <= self.max_failures <= 1:
             raise InputError(f"--max-failures {self.max_failures}: wanted a share from 0 to 1.")
         if not all("{name}" in template for template in self.templates):
