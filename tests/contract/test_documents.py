@@ -158,6 +158,13 @@ def test_every_decision_is_in_the_index():
     assert [int(path.name[:4]) for path in pages] == list(range(1, len(pages) + 1))
 
 
+def test_pictures_are_small_and_shown():
+    pictures = [path for path in (DOCS / "images").iterdir() if path.suffix == ".png"]
+    shown = {path for document in DOCUMENTS for path, _ in links(document)}
+    assert set(pictures) <= shown
+    assert all(path.stat().st_size <= 300_000 for path in pictures)
+
+
 def test_the_citation_is_one():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(citation)
