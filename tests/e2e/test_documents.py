@@ -56,7 +56,7 @@ WITH_COMMANDS = [
 @pytest.fixture
 def readers_folder(build_study, tmp_path):
     """A clone's folder with a reader's people; the tables are not filled in yet."""
-    study = build_study(tmp_path / "study")
+    study = build_study(tmp_path / "study", people=12, known=5, controls=20, pictures=2)
     folder = tmp_path / "clone"
     for ours, theirs in ((study.people, "People"), (study.controls, "Others")):
         with (ours / "people.csv").open(encoding="utf-8", newline="") as file:
