@@ -177,3 +177,12 @@ def test_nothing_from_outside_acts_on_the_terminal(capsys):
     assert "\x1b" not in shown
     assert "[red]" in shown
     assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_lines_stay_short_in_a_wide_terminal(capsys):
+    from rich.console import Console
+
+    said = Check(name="texts together", passed=True, sentence="The same alone and together. " * 9)
+    test = SelfTest(model=RECORD, checks=(said,), seconds_per_request=1.0)
+    print_self_test(test, pictures=1, names=1, console=Console(width=200))
+    assert 80 < max(len(line.rstrip()) for line in capsys.readouterr().out.splitlines()) <= 96
