@@ -88,6 +88,17 @@ def test_a_torn_tail_is_dropped_and_the_rest_kept(store, tmp_path, torn):
     assert len(journal.read_bytes().splitlines()) == 2
 
 
+def test_a_batch_that_was_damaged_on_disk_is_asked_again(store, tmp_path):
+    with store.claim(PART, COLUMNS) as claim:
+        claim.add(outcomes("00"), "env")
+        claim.add(outcomes("01"), "env")
+        claim.add(outcomes("02"), "env")
+    journal = tmp_path / "open" / "000000.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b"01.png", b"03.png"))
+    with store.claim(PART, COLUMNS) as claim:
+        assert claim.missing == CASES[1:]
+
+
 def test_a_batch_is_the_unit_of_what_a_kill_costs(store, tmp_path):
     with store.claim(PART, COLUMNS) as claim:
         claim.add(outcomes("00", "01"), "env")
@@ -189,7 +200,7 @@ def test_a_damaged_block_is_named(store, tmp_path):
     seal(store, PART, outcomes(*CASES))
     (tmp_path / "blocks" / "000000.parquet").write_bytes(b"PAR1 torn")
     for look in (lambda: list(store.read()), store.transient):
-        with pytest.raises(RunError, match=r"000000.parquet: this block is damaged; delete"):
+        with pytest.raises(RunError, match=r"000000.parquet: damaged; delete the file"):
             look()
 
 
@@ -225,8 +236,8 @@ def test_a_journal_is_lines_of_rows_that_a_person_can_read(store, tmp_path):
     with store.claim(PART, COLUMNS) as claim:
         claim.add(outcomes("00"), "env")
     line = json.loads((tmp_path / "open" / "000000.jsonl").read_text())
-    assert line[0]["image"] == "00.png"
-    assert line[0]["environment"] == "env"
+    assert line["rows"][0]["image"] == "00.png"
+    assert line["rows"][0]["environment"] == "env"
 
 
 def test_blocks_never_become_too_many_files():

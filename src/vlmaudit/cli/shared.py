@@ -25,6 +25,8 @@ _LONGEST_LINE: Final = 2000
 
 # What a full, read-only or foreign disk says; the user can act on it, so it is no bug.
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG}
+# What a folder in place of a file says, and the other way round.
+_IN_THE_WAY: Final = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
 
 Parameters = ParamSpec("Parameters")
 
@@ -72,6 +74,13 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
             _say(error_line(problem))
             raise typer.Exit(EXIT_ERROR) from problem
         except OSError as problem:
+            if problem.errno in _IN_THE_WAY:
+                place = problem.filename2 or problem.filename
+                _say(
+                    f"error: {place}: {problem.strerror}. Something else stands where this file "
+                    "belongs; remove it and run the same command again."
+                )
+                raise typer.Exit(EXIT_ERROR) from problem
             if problem.errno not in _DISK:
                 raise
             _say(
@@ -127,4 +136,6 @@ def error_line(problem: AuditError) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    from vlmaudit.results.numbers import visible
+
+    sys.stderr.write(f"{visible(line)}\n")

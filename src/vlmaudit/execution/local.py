@@ -12,6 +12,7 @@ from typing import Final
 from rich.console import Console
 
 from vlmaudit.audits.identity_inference import observed as observations
+from vlmaudit.audits.identity_inference.design import read_design
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.run import conclude_run, conclusion_settings
 from vlmaudit.audits.identity_inference.settings import IdentityInference
@@ -33,10 +34,10 @@ from vlmaudit.models.zero_shot_endpoint import SENT_AS
 from vlmaudit.results.blocks import Part
 from vlmaudit.results.cases import Case, write_cases
 from vlmaudit.results.environment import Environments, agree, enter, here, read_environments
-from vlmaudit.results.files import write_text
 from vlmaudit.results.numbers import count, counted
 from vlmaudit.results.reuse import Reusable
 from vlmaudit.results.run_folder import Manifest, RunFolder
+from vlmaudit.results.sealed import write_json
 
 _DECODERS: Final = 4
 _ON_A_CPU: Final = 16
@@ -181,7 +182,7 @@ def _prepare(
         say(console, f"{count(n_taken)} of {count(n_cases)} answers are taken from {target.reuse}.")
         n_cases -= n_taken
     everything = [*notices, *([MIXED] if environments.is_mixed else [])]
-    write_text(run.private / observations.NOTICES, json.dumps(everything, ensure_ascii=False))
+    write_json(run.private / observations.NOTICES, everything)
     announce(asker.work(run, n_cases, test), run.root, _where(asker, target), console)
     asker.prepare(run, console)
     return _ToDo(parts, now.digest, reuse)
@@ -306,4 +307,22 @@ def _keep_design(spec: str, run: RunFolder) -> None:
     folder = model_folder(spec)
     planted = folder / "planted.json" if folder else None
     if planted and planted.exists():
-        write_text(run.private / observations.DESIGN, planted.read_text("utf-8"))
+        write_json(run.private / observations.DESIGN, _read_planted(planted))
+
+
+def _read_planted(path: Path) -> object:
+    """Who was planted, once it is known that a conclusion can read it."""
+    try:
+        planted = json.loads(path.read_bytes())
+        read_design(planted)
+    # The record may be anybody's, and anything may be in it.
+    except (
+        OSError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as problem:
+        raise InputError(f"{path}: no record of who was planted; remove the file.") from problem
+    return planted

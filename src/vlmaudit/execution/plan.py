@@ -12,12 +12,12 @@ import polars as pl
 from vlmaudit.data.identities import People
 from vlmaudit.data.images import PictureError, picture_digest
 from vlmaudit.data.paths import spelt
-from vlmaudit.errors import InputError, RunError
+from vlmaudit.errors import InputError
 from vlmaudit.results.blocks import block_size
 from vlmaudit.results.cases import Case, Role
-from vlmaudit.results.files import write_whole
 from vlmaudit.results.fingerprint import case_key, fingerprint
 from vlmaudit.results.records import ModelRecord
+from vlmaudit.results.sealed import read_table, write_table
 
 ORIGINAL: Final = "original"
 
@@ -163,7 +163,7 @@ def deal(
     table = pl.DataFrame(
         sorted(block_of.items()), schema={"picture": pl.String, "block": pl.Int64}, orient="row"
     )
-    write_whole(plan_file, table.write_parquet, private=True)
+    write_table(plan_file, table)
     blocks: dict[int, list[Case]] = {}
     for key in sorted(shown):
         picture = shown[key]
@@ -183,16 +183,15 @@ def deal(
 
 
 def _read_plan(plan_file: Path) -> dict[str, int]:
-    if not plan_file.exists():
-        return {}
     try:
-        plan = pl.read_parquet(plan_file)
-        return dict(zip(plan["picture"], plan["block"], strict=True))
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        raise RunError(
-            f"{plan_file}: the run's plan is damaged; start over (--fresh), or give another folder "
-            "(--out) and take over what was answered (--reuse)."
-        ) from problem
+        plan = read_table(
+            plan_file,
+            mend="start over (--fresh), or give another folder (--out) and take over what was "
+            "answered (--reuse).",
+        )
+    except FileNotFoundError:
+        return {}
+    return dict(zip(plan["picture"], plan["block"], strict=True))
 
 
 def _digest(path: Path, role: Role) -> str:

@@ -18,11 +18,11 @@ from typing import Final
 
 import polars as pl
 
-from vlmaudit.errors import RunError
-from vlmaudit.results.files import make_private, remove_leftovers, write_whole
+from vlmaudit.results.files import make_private, remove_leftovers
 from vlmaudit.results.journal import Journal, open_journal
 from vlmaudit.results.locks import try_lock
 from vlmaudit.results.outcomes import COMMON, TRANSIENT, Schema, merge_attempts
+from vlmaudit.results.sealed import POLARS_ERRORS, read_metadata, read_table, write_table
 
 BLOCK_SIZE: Final = 64
 """Pictures a block, where a run is not so large that there would be too many files."""
@@ -162,7 +162,7 @@ class BlockStore:
     def transient(self) -> set[str]:
         """Keys of the cases that failed for the time being, and could be asked again."""
         failed = self.scan([]).filter(pl.col("status") == TRANSIENT).select("case")
-        return set(self._collected(failed)["case"])
+        return set(self.collect(failed)["case"])
 
     def _attempts(self) -> dict[int, int]:
         """The last attempt of every block that is there."""
@@ -179,25 +179,23 @@ class BlockStore:
         }
 
     def _read_block(self, block: int, last: int) -> pl.DataFrame:
-        table = self._read_file(self._path(block, 0))
+        table = read_sealed(self._path(block, 0))
         for attempt in range(1, last + 1):
-            table = merge_attempts(table, self._read_file(self._path(block, attempt)))
+            table = merge_attempts(table, read_sealed(self._path(block, attempt)))
         return table
 
-    @staticmethod
-    def _read_file(path: Path) -> pl.DataFrame:
-        try:
-            return pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as problem:
-            raise _damaged(str(path)) from problem
+    def collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        """What `scan` was asked for.
 
-    def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        Raises:
+            RunError: A block is damaged.
+        """
         try:
             return frame.collect()
-        except (OSError, pl.exceptions.PolarsError):
+        except POLARS_ERRORS:
             # The library does not say which of thousands of files it was.
-            for _ in self.read():
-                pass
+            for path in self.files():
+                read_sealed(path)
             raise
 
     def _path(self, block: int, attempt: int) -> Path:
@@ -248,9 +246,7 @@ class Claim:
         assert not self.missing, f"block {self.part.stem} lacks {len(self.missing)} cases"
         table = pl.DataFrame([self._rows[case] for case in self.part.cases], schema=self._schema)
         kept = {ENVIRONMENTS: " ".join(sorted(self._environments))}
-        write_whole(
-            self._target, lambda path: table.write_parquet(path, metadata=kept), private=True
-        )
+        write_table(self._target, table, kept)
         remove_leftovers(self._target.parent, self._target.name)
         self._journal.remove()
         self._is_held = False
@@ -277,8 +273,24 @@ def at_work(private: Path) -> tuple[str, ...]:
     return tuple(busy)
 
 
-def _damaged(path: str) -> RunError:
-    return RunError(
-        f"{path}: this block is damaged; delete the file and run the same command again to have "
-        "it observed anew."
-    )
+def read_sealed(path: Path) -> pl.DataFrame:
+    """The outcomes in one file.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    return read_table(path, mend=_OBSERVE_ANEW)
+
+
+def environments_of(path: Path) -> str:
+    """Digests of the environments that answered what is in one file, apart by blanks.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    return read_metadata(path, mend=_OBSERVE_ANEW).get(ENVIRONMENTS, "")
+
+
+_OBSERVE_ANEW: Final = (
+    "delete the file and run the same command again to have this block observed anew."
+)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import polars as pl
 
 from vlmaudit.errors import RunError
-from vlmaudit.results.files import write_whole
+from vlmaudit.results.sealed import read_table, write_table
 
 Role = Literal["audited", "control"]
 
@@ -48,7 +48,7 @@ def write_cases(private: Path, blocks: Mapping[int, Sequence[Case]]) -> None:
         for case in cases
     ]
     table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-    write_whole(private / FILE, table.write_parquet, private=True)
+    write_table(private / FILE, table)
 
 
 def read_cases(private: Path) -> pl.DataFrame:
@@ -57,13 +57,10 @@ def read_cases(private: Path) -> pl.DataFrame:
     Raises:
         RunError: The file is missing or damaged.
     """
-    path = private / FILE
     try:
-        return pl.read_parquet(path)
+        return read_table(private / FILE, mend="run the same command again to have it anew.")
     except FileNotFoundError as problem:
         raise RunError(
             f"{private.parent}: stopped before it was known what to ask; run the same command "
             "again to go on."
         ) from problem
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        raise RunError(f"{path}: damaged; run the same command again to have it anew.") from problem

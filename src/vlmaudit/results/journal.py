@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmaudit.results.files import sync_folder
+from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.locks import try_lock
 
 Row = dict[str, Any]
@@ -15,8 +16,9 @@ Row = dict[str, Any]
 class Journal:
     """An append-only file with a batch of outcomes a line, written by one process at a time.
 
-    A batch is there whole or not at all: a torn last line is cut off when the journal is opened
-    again. That the batch is the unit keeps later batches the same whenever a run was stopped.
+    A batch is there whole or not at all: a line that was torn, or damaged since, is cut off with
+    what follows it when the journal is opened again. That the batch is the unit keeps later batches
+    the same whenever a run was stopped.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -31,12 +33,13 @@ class Journal:
         Raises:
             OSError: The disk is full; what was written before stays.
         """
-        line = json.dumps(list(rows), allow_nan=False) + "\n"
+        batch = list(rows)
+        line = json.dumps({"digest": fingerprint(batch), "rows": batch}, allow_nan=False) + "\n"
         data = memoryview(line.encode())
         while data:
             data = data[os.write(self._descriptor, data) :]
         os.fsync(self._descriptor)
-        self.batches.append(list(rows))
+        self.batches.append(batch)
 
     def remove(self) -> None:
         """Remove the file: what it held stands in a sealed block now."""
@@ -91,12 +94,12 @@ def _whole_lines(data: bytes) -> tuple[list[list[Row]], int]:
 
 
 def _batch(line: bytes) -> list[Row] | None:
-    """A line's rows; None where a write did not come to its end."""
+    """A line's rows; None where they are not those that were to be written."""
     if not line.endswith(b"\n"):
         return None
     try:
-        rows = json.loads(line)
-    except ValueError:
+        batch = json.loads(line)
+        is_whole = batch["digest"] == fingerprint(batch["rows"])
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    is_whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-    return rows if is_whole else None
+    return batch["rows"] if is_whole else None

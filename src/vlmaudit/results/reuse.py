@@ -1,11 +1,11 @@
 """Answers of another run: the same case has the same answer wherever it was asked."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import polars as pl
 
-from vlmaudit.errors import RunError
-from vlmaudit.results.blocks import ENVIRONMENTS, BlockStore
+from vlmaudit.results.blocks import BlockStore, environments_of, read_sealed
 from vlmaudit.results.environment import Environments, read_environments
 from vlmaudit.results.outcomes import has_failed
 from vlmaudit.results.run_folder import RunFolder
@@ -27,12 +27,7 @@ class Reusable:
         run.read_manifest()
         self.environments: Environments = read_environments(run.root)
         self._run = run
-        try:
-            self._index = _index(run.blocks())
-        except (OSError, pl.exceptions.PolarsError) as problem:
-            raise RunError(
-                f"{run.root}: its blocks cannot be read ({problem}); leave out --reuse."
-            ) from problem
+        self._index = _index(run.blocks())
 
     def count(self, cases: Sequence[str]) -> int:
         """How many of these cases it has answers to."""
@@ -45,9 +40,9 @@ class Reusable:
         for (file,), found in self._index.filter(pl.col("case").is_in(cases)).group_by(
             "file", maintain_order=True
         ):
-            table = pl.read_parquet(str(file)).filter(~has_failed())
-            origin = pl.read_parquet_metadata(str(file)).get(ENVIRONMENTS, "")
-            yield table.join(found.select("case"), on="case", how="semi"), origin
+            path = Path(str(file))
+            table = read_sealed(path).filter(~has_failed())
+            yield table.join(found.select("case"), on="case", how="semi"), environments_of(path)
 
 
 def _index(store: BlockStore) -> pl.DataFrame:
@@ -56,4 +51,4 @@ def _index(store: BlockStore) -> pl.DataFrame:
     if not files:
         return pl.DataFrame(schema={"case": pl.String, "file": pl.String})
     answers = pl.scan_parquet(files, include_file_paths="file").filter(~has_failed())
-    return answers.select("case", "file").unique("case", keep="first").collect()
+    return store.collect(answers.select("case", "file").unique("case", keep="first"))

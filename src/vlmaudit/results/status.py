@@ -48,7 +48,7 @@ def read_status(run: RunFolder) -> Status:
     manifest = run.read_manifest()
     cases = read_cases(run.private)
     store = run.blocks()
-    outcomes = store.scan(["reason"]).collect()
+    outcomes = store.collect(store.scan(["reason"]))
     busy = at_work(run.private)
     in_flight = _in_flight(run.private)
     mine = cases.join(

@@ -1,5 +1,6 @@
 """What a run observed, as the conclusion reads it: plain tables and arrays, no model."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,9 @@ from vlmaudit.data.identities import Membership, Person, Sex
 from vlmaudit.errors import RunError
 from vlmaudit.results.blocks import BlockStore
 from vlmaudit.results.cases import read_cases
-from vlmaudit.results.files import write_whole
 from vlmaudit.results.outcomes import has_failed
 from vlmaudit.results.records import ModelRecord
+from vlmaudit.results.sealed import read_array, read_json, read_table, write_array, write_table
 
 PEOPLE: Final = "people.parquet"
 NAMES: Final = "names.parquet"
@@ -127,7 +128,7 @@ def write_people(private: Path, audited: Sequence[Person], controls: Sequence[Pe
         "occurrences": pl.Int64,
     }
     table = pl.DataFrame(rows, schema_overrides=schema)
-    write_whole(private / PEOPLE, table.write_parquet, private=True)
+    write_table(private / PEOPLE, table)
 
 
 def write_names(private: Path, study: Sequence[Candidate], decoys: Sequence[Candidate]) -> None:
@@ -145,31 +146,21 @@ def write_names(private: Path, study: Sequence[Candidate], decoys: Sequence[Cand
         },
         schema=dict.fromkeys(("name", "sex", "origin", "role"), pl.String),
     )
-    path = private / NAMES
-    if path.exists() and pl.read_parquet(path).equals(table):
-        return
+    with contextlib.suppress(RunError):
+        if table.equals(read_names(private)):
+            return
     (private / TEXTS).unlink(missing_ok=True)
-    write_whole(path, table.write_parquet, private=True)
+    write_table(private / NAMES, table)
 
 
 def write_texts(private: Path, texts: Float[np.ndarray, "names templates dim"]) -> None:
     """Write the text embeddings, in the order of the names."""
-
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, np.lib.format.header_data_from_array_1_0(texts)
-            )
-            # numpy's own writer does not say "no space left" when a disk is full.
-            file.write(np.ascontiguousarray(texts).data)
-
-    write_whole(private / TEXTS, save, private=True)
+    write_array(private / TEXTS, texts)
 
 
 def read_texts(private: Path) -> Float[np.ndarray, "names templates dim"] | None:
-    """The text embeddings, where all names were encoded."""
-    path = private / TEXTS
-    return np.load(path, mmap_mode="r") if path.exists() else None
+    """The text embeddings; None where not all names were encoded, or the file is damaged."""
+    return read_array(private / TEXTS)
 
 
 def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
@@ -237,11 +228,8 @@ def _read_study(
     answered: set[str],
     reasons: Mapping[str, str],
 ) -> Study:
-    for needed in (PEOPLE, NAMES):
-        if not (private / needed).exists():
-            raise _stopped_early(private)
-    rows = pl.read_parquet(private / PEOPLE).rows(named=True)
-    names = pl.read_parquet(private / NAMES)
+    rows = read_people_asked(private).rows(named=True)
+    names = read_names(private)
     persons = {role: tuple(_person(row) for row in rows if row["role"] == role) for role in _ROLES}
     images: dict[str, set[str]] = {cast("str", row["identity"]): set() for row in rows}
     failures: list[FailedCase] = []
@@ -252,8 +240,6 @@ def _read_study(
         else:
             reason = reasons.get(case, UNASKED)
             failures.append(FailedCase(identity, image, question, reason))
-    design = private / DESIGN
-    notices = private / NOTICES
     return Study(
         people=persons["audited"],
         controls=persons["control"],
@@ -263,16 +249,43 @@ def _read_study(
         ),
         images={identity: tuple(sorted(found)) for identity, found in images.items()},
         failures=tuple(failures),
-        notices=tuple(json.loads(notices.read_text("utf-8"))) if notices.exists() else (),
-        design=json.loads(design.read_text("utf-8")) if design.exists() else None,
+        notices=tuple(cast("list[str]", read_json(private / NOTICES, mend=_ANEW) or ())),
+        design=cast("Mapping[str, object] | None", read_json(private / DESIGN, mend=_ANEW)),
         model=model,
     )
 
 
+def read_people_asked(private: Path) -> pl.DataFrame:
+    """What `write_people` wrote.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return read_table(private / PEOPLE, mend=_ANEW)
+    except FileNotFoundError as problem:
+        raise _stopped_early(private) from problem
+
+
+def read_names(private: Path) -> pl.DataFrame:
+    """What `write_names` wrote.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return read_table(private / NAMES, mend=_ANEW)
+    except FileNotFoundError as problem:
+        raise _stopped_early(private) from problem
+
+
+_ANEW: Final = "run the same identity-inference command again to have it anew."
+
+
 def _stopped_early(private: Path) -> RunError:
     return RunError(
-        f"{private.parent}: stopped before every name was encoded; run the same "
-        "identity-inference command again to go on."
+        f"{private.parent}: stopped before every name was encoded, or what was encoded is damaged; "
+        "run the same identity-inference command again to go on."
     )
 
 
