@@ -4,7 +4,21 @@ from typing import Any
 
 from scipy.stats import beta
 
-from vlmaudit.audits.identity_inference.finding import CurvePoint, Finding, GroupRow, PersonRow
+from vlmaudit.audits.identity_inference.finding import (
+    ClaimRow,
+    Claims,
+    Comparison,
+    Confusion,
+    ConfusionCell,
+    CurvePoint,
+    Difference,
+    Finding,
+    GroupRow,
+    OccurrenceRow,
+    PersonRow,
+    Reading,
+    SizeRate,
+)
 from vlmaudit.results.records import Estimate, Failures, Gate, ModelRecord, Test
 from vlmaudit.seeds import stream
 
@@ -103,11 +117,15 @@ def make_study(names: tuple[str, ...] = (), **fields: Any) -> Finding:
                     p_adjusted=min(1.0, 2.5 * p),
                     p_names=p_names,
                     p_faces=p_faces,
+                    by_audit=detected,
+                    # One in nine is flagged by one protocol alone.
+                    by_paper=detected ^ (index % 9 == 4 and index < 450),
                 )
             )
     people[330] = people[330].model_copy(
         update={
             "detected": None,
+            "by_audit": None,
             "pictures": 7,
             "failed": 1,
             "note": "too few matched people to compare with (12; 19 are needed).",
@@ -197,9 +215,122 @@ def make_study(names: tuple[str, ...] = (), **fields: Any) -> Finding:
         "people": people,
         "groups": groups,
         "curve": curve,
+        "occurrences": [*occurrence_rows()],
+        "confusions": [*confusions()],
+        "comparison": comparison(people),
+        "claims": make_claims(300, 1),
         "notes": ["With 199 control people, at least 6 people must be detected together."],
     }
     return make_finding(**(base | fields))
+
+
+SIZES = (1, 3, 5, 7)
+
+
+def occurrence_rows():
+    """Plantings as bins; more pictures and more plantings are flagged more often."""
+    for arm, words, kind, is_member, n, n_detected, n_votes in ARMS:
+        if kind == "dose":
+            dose = int(arm.removeprefix("paired").strip()) if is_member else 0
+            yield OccurrenceRow(
+                label=words,
+                low=dose,
+                high=dose,
+                is_member=is_member,
+                people=n,
+                detected=estimate(n_detected, n),
+                by_votes=[
+                    SizeRate(
+                        pictures=size, rate=estimate(n_votes * (0.6 + 0.05 * size), n, sd=0.02)
+                    )
+                    for size in SIZES
+                ],
+            )
+
+
+def confusions():
+    """One picture, seven pictures, and the test."""
+    for rule, size, hits, alarms in (
+        ("votes", 1, 55.65, 3.9),
+        ("votes", 7, 104.2, 4.35),
+        ("test", None, 107, 1),
+    ):
+        yield Confusion(
+            rule=rule,
+            pictures=size,
+            cells=[
+                ConfusionCell(
+                    is_member=is_member, is_flagged=is_flagged, people=n, rate=estimate(n, all_of)
+                )
+                for is_member, flagged, all_of in ((True, hits, 144), (False, alarms, 300))
+                for is_flagged, n in ((True, flagged), (False, all_of - flagged))
+            ],
+        )
+
+
+def comparison(people):
+    """Both protocols on these people."""
+    pairs = [(one.by_paper, one.by_audit) for one in people]
+    differing = [one for one in people if one.by_paper is not one.by_audit]
+    paper_only = [one for one in differing if one.by_paper and one.by_audit is False]
+    audit_only = [one for one in differing if one.by_audit and not one.by_paper]
+    undecided = [one for one in differing if one.by_audit is None]
+    kinds = [
+        ("paper", "correction", "", paper_only[::2]),
+        ("paper", "names_fit", "", paper_only[1::2]),
+        ("audit", "ties", "", audit_only),
+        (None, "no_test", "too few matched people to compare with (12; 19 are needed).", undecided),
+    ]
+    return Comparison(
+        readings=[
+            Reading(
+                protocol=protocol,
+                verdict="found",
+                sentence=f"{flagged.count(True)} people are flagged.",
+                flagged=flagged.count(True),
+                decided=len(flagged) - flagged.count(None),
+                undecided=flagged.count(None),
+                tpr=estimate(hits, 144),
+                fpr=estimate(alarms, 300),
+            )
+            for protocol, flagged, hits, alarms in (
+                ("paper", [one for one, _ in pairs], 93, 4),
+                ("audit", [one for _, one in pairs], 107, 1),
+            )
+        ],
+        both=pairs.count((True, True)),
+        only_paper=pairs.count((True, False)),
+        only_audit=pairs.count((False, True)),
+        neither=pairs.count((False, False)),
+        undecided=sum(None in pair for pair in pairs),
+        differences=[
+            Difference(
+                flagged_by=flagged_by,
+                kind=kind,
+                note=note,
+                n=len(group),
+                people=[one.identity for one in group],
+            )
+            for flagged_by, kind, note, group in kinds
+        ],
+    )
+
+
+def make_claims(known, flagged):
+    """What a claim takes, from the tables of the statistics page."""
+    needed = {0: (59, 149, 299), 1: (93, 236, 473), 2: (124, 313, 628), 3: (153, 386, 773)}
+    return Claims(
+        known=known,
+        flagged=flagged,
+        upper=float(beta.ppf(0.95, flagged + 1, known - flagged)),
+        rows=[
+            ClaimRow(
+                max_fpr=rate, flagged=hits, needed=n, holds=known >= n if hits == flagged else None
+            )
+            for hits, row in needed.items()
+            for rate, n in zip((0.05, 0.02, 0.01), row, strict=True)
+        ],
+    )
 
 
 FIRST = (

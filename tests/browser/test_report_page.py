@@ -11,6 +11,9 @@ from vlmaudit.report.html import write_report
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<script>alert(1)</script>"
+ARABIC = "عائشة الزهراء"
+LONG = "Wolfeschlegelsteinhausenbergerdorff" * 6
+WIDE = "王小明" * 20
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -40,7 +43,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def report_file(tmp_path_factory, findings):
-    names = (HOSTILE, "عائشة الزهراء", "Sinéad O'Connor")
+    names = (HOSTILE, ARABIC, "Sinéad O'Connor", LONG, WIDE)
     return write_report(findings.make_study(names=names), tmp_path_factory.mktemp("run"))
 
 
@@ -75,6 +78,19 @@ def people(page):
     return page.get_by_role("region", name="People, strongest evidence first", exact=True)
 
 
+def folded(page):
+    return page.locator("summary").filter(has_text="more: people never planted")
+
+
+def focus_by_keyboard(page, target):
+    """Press Tab until the element has the focus."""
+    for _ in range(200):
+        if target.evaluate("(element) => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail("cannot be reached with the keyboard")
+
+
 def test_the_first_screen_answers_with_its_uncertainty(open_page):
     page = open_page(viewport={"width": 1280, "height": 900})
     answer = page.get_by_role("heading", name=re.compile(r"^Found\. This model ties"))
@@ -94,7 +110,7 @@ def test_gates_say_their_state_in_words(open_page):
 
 def test_a_hostile_name_stays_text(open_page):
     page = open_page()
-    page.locator("summary").click()
+    folded(page).click()
     cell = page.get_by_role("rowheader").filter(has_text=HOSTILE)
     assert cell.count() == 1
     assert cell.is_visible()
@@ -103,7 +119,7 @@ def test_a_hostile_name_stays_text(open_page):
 
 def test_every_person_is_in_a_table(open_page):
     page = open_page()
-    page.locator("summary").click()
+    folded(page).click()
     tables = page.get_by_role("table", name=re.compile("^People, strongest evidence first"))
     assert tables.count() == 2
     assert page.locator("table[data-people] tbody tr").count() == 540
@@ -111,27 +127,59 @@ def test_every_person_is_in_a_table(open_page):
 
 def test_a_person_is_found_by_name_also_where_folded(open_page):
     page = open_page()
-    folded = page.locator("details")
-    assert folded.get_attribute("open") is None
+    details = page.locator("#people-folded")
+    assert details.get_attribute("open") is None
     page.get_by_label("Find a person").fill("o'connor")
     row = page.get_by_role("row").filter(has_text="Sinéad O'Connor")
     assert row.is_visible()
     assert page.get_by_role("status").inner_text() == "1 of 540 shown"
     page.get_by_label("Find a person").fill("")
-    assert folded.get_attribute("open") is None
+    assert details.get_attribute("open") is None
     assert page.get_by_role("status").inner_text() == ""
+
+
+def test_people_are_found_and_chosen_with_the_keyboard_alone(open_page):
+    page = open_page()
+    focus_by_keyboard(page, page.get_by_label("Find a person"))
+    page.keyboard.type(ARABIC)
+    assert page.get_by_role("status").inner_text() == "1 of 540 shown"
+    assert people(page).get_by_role("rowheader").filter(has_text=ARABIC).is_visible() or (
+        page.get_by_role("rowheader").filter(has_text=ARABIC).is_visible()
+    )
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.press("Delete")
+    focus_by_keyboard(page, page.get_by_label("Decision"))
+    page.keyboard.type("no dec")
+    assert page.get_by_label("Decision").input_value() == "unknown"
+    assert page.get_by_role("status").inner_text() == "1 of 540 shown"
+    shown = page.locator("table[data-people] tbody tr:visible")
+    assert shown.count() == 1
+    assert "too few matched people" in shown.inner_text()
+
+
+def test_people_are_ordered_with_the_keyboard_alone(open_page):
+    page = open_page()
+    table = people(page)
+    focus_by_keyboard(page, table.get_by_role("button", name="Person"))
+    page.keyboard.press("Enter")
+    header = table.get_by_role("columnheader", name=re.compile("^Person"))
+    assert header.get_attribute("aria-sort") == "ascending"
+    first = table.get_by_role("rowheader").first.inner_text()
+    page.keyboard.press("Space")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert table.get_by_role("rowheader").last.inner_text() == first
 
 
 def test_people_can_be_ordered_by_number_and_name(open_page):
     table = people(open_page())
     button = table.get_by_role("button", name="Strength")
     header = table.get_by_role("columnheader", name=re.compile("^Strength"))
-    cells = table.locator("tbody tr td:nth-child(6) .main")
+    cells = table.locator("tbody tr td:nth-child(7) .main")
 
     def values():
         return [float(text.replace("−", "-")) for text in cells.all_inner_texts()]
 
-    assert table.get_by_role("columnheader").nth(5).inner_text().startswith("Strength")
+    assert table.get_by_role("columnheader").nth(6).inner_text().startswith("Strength")
     button.click()
     assert header.get_attribute("aria-sort") == "ascending"
     assert values() == sorted(values())
@@ -143,7 +191,7 @@ def test_people_can_be_ordered_by_number_and_name(open_page):
 @pytest.mark.parametrize("width", [400, 800, 1280, 1920])
 def test_the_page_never_scrolls_sideways(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
-    page.locator("summary").click()
+    folded(page).click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -151,7 +199,7 @@ def test_the_page_never_scrolls_sideways(open_page, width):
 def test_each_chart_is_shown_once_and_legibly(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
     charts = page.get_by_role("img")
-    assert charts.count() == 2
+    assert charts.count() == 5
     for chart in charts.all():
         sizes = chart.evaluate(
             """(svg) => {
@@ -184,9 +232,15 @@ def test_without_script_everything_is_there(open_page):
     assert people(page).get_by_role("row").count() > 100
     page.get_by_role("table", name="Share of people detected, by group").wait_for()
     page.get_by_role("table", name="Rates by number of attack pictures").wait_for()
+    page.get_by_role("table", name="Share of people detected, by occurrences").wait_for()
+    page.get_by_role("table", name="Why they differ, and on whom").wait_for()
+    page.get_by_role("table", name="Known non-members that a claim takes").wait_for()
+    page.get_by_text("The same as a table").click()
+    page.get_by_role("table", name=re.compile("by occurrences and number of pictures")).wait_for()
     # What does nothing without a script is not shown either.
     assert not page.get_by_label("Find a person").is_visible()
-    page.locator("summary").click()
+    assert not page.get_by_label("Decision").is_visible()
+    folded(page).click()
     assert page.get_by_role("rowheader").filter(has_text=HOSTILE).is_visible()
 
 
@@ -232,8 +286,8 @@ def test_print_shows_what_scrolls_and_folds_on_screen(open_page):
     box = people(page)
     assert box.evaluate("(e) => e.scrollHeight <= e.clientHeight + 1")
     assert not page.get_by_label("Find a person").is_visible()
-    hidden = page.locator("details table tbody tr").last
-    assert hidden.bounding_box()["height"] > 0
+    for details in page.locator("details").all():
+        assert details.locator("table tbody tr").last.bounding_box()["height"] > 0
 
 
 @pytest.mark.parametrize("verdict", ["not_found", "inconclusive", "confounded"])
@@ -248,5 +302,40 @@ def test_other_answers_have_their_page(open_page, findings, tmp_path, verdict, p
     }[verdict]
     assert page.get_by_role("heading", level=2).first.inner_text().startswith(word)
     assert page.get_by_text(re.compile("^Shown faintly")).count() == (
-        0 if verdict == "not_found" else 2
+        0 if verdict == "not_found" else 5
     )
+
+
+@pytest.fixture(scope="module")
+def axe():
+    axe_playwright = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    return axe_playwright.Axe()
+
+
+_BARRIERS = ("serious", "critical")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "study"),
+    [
+        ("light", 1280, {}),
+        ("dark", 400, {}),
+        ("dark", 1280, {"verdict": "confounded"}),
+        ("light", 400, {"verdict": "inconclusive", "protocol": "paper"}),
+    ],
+)
+def test_nothing_keeps_a_reader_out(axe, open_page, findings, tmp_path, scheme, width, study):
+    page = open_page(
+        write_report(
+            findings.make_study(names=(HOSTILE, ARABIC, LONG, WIDE), **study),
+            tmp_path,
+        ),
+        color_scheme=scheme,
+        viewport={"width": width, "height": 900},
+    )
+    page.get_by_text("The same as a table").click()
+    results = axe.run(page)
+    worst = [one for one in results.response["violations"] if one["impact"] in _BARRIERS]
+    assert not worst, results.generate_report()

@@ -16,8 +16,14 @@ def test_the_page_and_its_figures_are_written_whole(findings, tmp_path):
     assert page.read_text("utf-8").rstrip().endswith("</html>")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["figures", "report.html"]
     figures = sorted((tmp_path / "run" / "figures").iterdir())
-    assert [path.name for path in figures] == ["curve.svg", "groups.svg"]
+    names = ("confusion", "curve", "groups", "heatmap", "occurrences")
+    assert [path.name for path in figures] == [
+        f"{name}.{ending}" for name in names for ending in ("pdf", "svg")
+    ]
     for path in figures:
+        if path.suffix == ".pdf":
+            assert path.read_bytes().startswith(b"%PDF-")
+            continue
         text = path.read_text("utf-8")
         assert ElementTree.fromstring(text).get("viewBox")
         # A file of its own knows no variables of a page.
@@ -85,8 +91,14 @@ def test_drawings_on_one_page_share_no_ids(findings):
 
 def test_every_chart_has_its_table(findings):
     page = render(findings.make_study())
-    assert page.count('role="img"') == 4  # two charts, each for a wide and a narrow page
-    for caption in ("Share of people detected, by group", "Rates by number of attack pictures"):
+    assert page.count('role="img"') == 10  # five charts, each for a wide and a narrow page
+    for caption in (
+        "Share of people detected, by group",
+        "Share of people detected, by occurrences",
+        "Rates by number of attack pictures",
+        "Share of people flagged by votes, by occurrences and number of pictures",
+        "People flagged rightly and wrongly",
+    ):
         assert f"<caption>{caption}</caption>" in page
 
 

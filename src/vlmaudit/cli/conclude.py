@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmaudit.cli.shared import Json, exits, present
+from vlmaudit.cli.shared import Hidden, Json, exits, hidden, present
 from vlmaudit.data.candidates import Pool
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -37,6 +37,7 @@ def conclude(
         Path | None, typer.Option(help="Write the finding and the report into this folder.")
     ] = None,
     json: Json = False,
+    pseudonyms: Hidden = False,
 ) -> None:
     """Conclude on stored observations, or on a table of votes, without the model."""
     from vlmaudit.audits.identity_inference.run import (
@@ -63,6 +64,8 @@ def conclude(
         finding = conclude_votes(votes, people, settings, names=names)
     else:
         raise typer.BadParameter("say who the people of the votes are (--people FILE).")
+    if pseudonyms:
+        finding = hidden(finding, run or out)
     page = None
     if out is not None:
         try:

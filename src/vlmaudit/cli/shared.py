@@ -35,6 +35,10 @@ Out = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print finding.json on standard output.")]
+Hidden = Annotated[
+    bool,
+    typer.Option("--pseudonyms", help="Call people person-017 and so on, wherever they are named."),
+]
 
 
 def progress_console() -> "Console":
@@ -108,6 +112,26 @@ def present(finding: "Finding", *, json: bool, page: Path | None = None) -> None
     limit = finding.settings["max_failures"]
     if isinstance(limit, float | int) and share > limit:
         raise typer.Exit(EXIT_TOO_MANY_FAILURES)
+
+
+def hidden(finding: "Finding", home: Path | None) -> "Finding":
+    """The finding under pseudonyms; who is who is kept in the private folder of `home`."""
+    from vlmaudit.report.pseudonyms import (
+        FILE,
+        draw_pseudonyms,
+        kept_pseudonyms,
+        under_pseudonyms,
+    )
+
+    if finding.pseudonyms:
+        return finding
+    if home is None:
+        _say("Who is who is not kept; give a folder (--out) to have it there.")
+        return under_pseudonyms(finding, draw_pseudonyms(finding))
+    private = home / "private"
+    shown = under_pseudonyms(finding, kept_pseudonyms(finding, private))
+    _say(f"Who is who stands in {private / FILE}: keep that folder to yourself.")
+    return shown
 
 
 def show_version(

@@ -1,9 +1,12 @@
 """The people of a report: rows, decisions and evidence in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding, PersonRow
+from vlmaudit.report.comparison import why_of_people
 from vlmaudit.report.parts import Cell, Column, Mark, PeopleTables, PersonView, Row, Table
 from vlmaudit.report.wording import is_planted, votes_needed
 from vlmaudit.results.numbers import (
@@ -16,17 +19,25 @@ from vlmaudit.results.numbers import (
     percent,
     visible,
 )
+from vlmaudit.results.vocabulary import Protocol
 
 FOLD_ABOVE: Final = 100
 """People in the table above which those who are of least interest are folded away."""
 MAX_PEOPLE: Final = 5000
 """People in the page; the rest stand in units.parquet, so that the page stays small."""
 
+_DECISIONS: Final[Mapping[Protocol, Mapping[Mark, str]]] = {
+    "audit": {"yes": "tied", "no": "no tie shown", "unknown": "no decision"},
+    "paper": {"yes": "flagged", "no": "not flagged", "unknown": "no decision"},
+}
 _MEMBERSHIP: Final = {"member": "member", "non_member": "non-member", "": "unknown"}
 
 
-def person_views(finding: Finding) -> tuple[PersonView, ...]:
+def person_views(
+    finding: Finding, pictures: Mapping[str, str] = MappingProxyType({})
+) -> tuple[PersonView, ...]:
     """The people, strongest evidence first: by p, then z, then templates that agree."""
+    reasons = why_of_people(finding)
 
     def strength(person: PersonRow) -> tuple[float, float, int, str]:
         return (
@@ -36,24 +47,31 @@ def person_views(finding: Finding) -> tuple[PersonView, ...]:
             person.identity,
         )
 
-    return tuple(_person(row, finding) for row in sorted(finding.people, key=strength))
+    return tuple(
+        replace(
+            _person(row, finding),
+            difference=reasons.get(row.identity, ""),
+            picture=pictures.get(row.identity, ""),
+        )
+        for row in sorted(finding.people, key=strength)
+    )
+
+
+def _mark(detected: bool | None) -> Mark:
+    if detected is None:
+        return "unknown"
+    return "yes" if detected else "no"
 
 
 def _person(row: PersonRow, finding: Finding) -> PersonView:
-    is_audit = finding.protocol == "audit"
-    mark: Mark = {True: "yes", False: "no", None: "unknown"}[row.detected]  # type: ignore[assignment]
-    words = {
-        "yes": "tied" if is_audit else "flagged",
-        "no": "no tie shown" if is_audit else "not flagged",
-        "unknown": "no decision",
-    }
+    mark = _mark(row.detected)
     return PersonView(
         identity=visible(row.identity),
         name=visible(row.name),
         group=visible(row.arm),
         membership=_MEMBERSHIP.get(row.membership, visible(row.membership)),
         mark=mark,
-        decision=words[mark],
+        decision=_DECISIONS[finding.protocol][mark],
         sentence=_person_sentence(row, finding),
         evidence=_person_evidence(row),
         row=row,
@@ -109,7 +127,7 @@ def people_tables(finding: Finding, views: Sequence[PersonView]) -> PeopleTables
         )
     folded = [person for person in kept if _folds(person)] if len(kept) > FOLD_ABOVE else []
     open_rows = [person for person in kept if not (folded and _folds(person))]
-    fields = _known_fields(kept)
+    fields = _known_fields(kept, finding.protocol)
     summary = ""
     if folded:
         who = (
@@ -122,6 +140,11 @@ def people_tables(finding: Finding, views: Sequence[PersonView]) -> PeopleTables
         folded=_people_table(f"{caption}: {summary}", fields, folded) if folded else None,
         folded_summary=summary,
         left_out=left_out,
+        decisions=tuple(
+            (mark, words)
+            for mark, words in _DECISIONS[finding.protocol].items()
+            if any(person.mark == mark for person in kept)
+        ),
     )
 
 
@@ -134,12 +157,23 @@ def _folds(person: PersonView) -> bool:
 
 
 def _identity(person: PersonView) -> Cell:
-    return Cell(person.name, (person.identity,), is_name=True)
+    # Under a pseudonym, and where folders are the names, both are one.
+    below = (person.identity,) if person.identity != person.name else ()
+    return Cell(person.name, below, is_name=True, picture=person.picture)
 
 
 def _decision(person: PersonView) -> Cell:
     notes = (visible(person.row.note),) if person.row.note else ()
     return Cell(person.decision, notes, mark=person.mark)
+
+
+def _by(protocol: Protocol) -> Callable[[PersonView], Cell]:
+    def cell(person: PersonView) -> Cell:
+        decided = {"paper": person.row.by_paper, "audit": person.row.by_audit}[protocol]
+        reason = (person.difference,) if person.difference else ()
+        return Cell(_DECISIONS[protocol][_mark(decided)], reason)
+
+    return cell
 
 
 def _group(person: PersonView) -> Cell:
@@ -188,6 +222,8 @@ _Fields = tuple[tuple[str, Column, Callable[[PersonView], Cell]], ...]
 _FIELDS: Final[_Fields] = (
     ("identity", Column("Person"), _identity),
     ("detected", Column("Decision"), _decision),
+    ("by_paper", Column("By the paper"), _by("paper")),
+    ("by_audit", Column("By the audit"), _by("audit")),
     ("arm", Column("Membership"), _group),
     ("occurrences", Column("Captions", "naming the person", True), _number("occurrences")),
     ("pictures", Column("Pictures", "", True), _pictures),
@@ -203,12 +239,13 @@ _FIELDS: Final[_Fields] = (
 _ALWAYS: Final = frozenset(("identity", "detected", "arm", "pictures", "score"))
 
 
-def _known_fields(people: Sequence[PersonView]) -> _Fields:
-    """The columns for which somebody has a value."""
+def _known_fields(people: Sequence[PersonView], protocol: Protocol) -> _Fields:
+    """The columns for which somebody has a value; the finding's own decision is one already."""
     planted = any(person.group for person in people)
     return tuple(
         (field[0], Column("Group"), field[2]) if planted and field[0] == "arm" else field
         for field in _FIELDS
+        if field[0] != f"by_{protocol}"
         if field[0] in _ALWAYS
         or any(getattr(person.row, field[0]) is not None for person in people)
     )

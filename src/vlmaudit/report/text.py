@@ -12,11 +12,26 @@ from rich.text import Text
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.report.parts import GateView, GroupView, Mark
 from vlmaudit.report.views import ReportView, view
-from vlmaudit.results.numbers import NO_VALUE, bound, hits, interval, visible
+from vlmaudit.results.numbers import (
+    NO_VALUE,
+    bound,
+    count,
+    counted,
+    decimal,
+    hits,
+    interval,
+    p_number,
+    visible,
+)
 from vlmaudit.results.vocabulary import Verdict
 
 # Lines longer than this tire the eye, however wide the terminal is.
 _WIDEST: Final = 96
+IN_WORDS_UP_TO: Final = 3
+"""People up to whom everybody has a sentence; more of them have a line in a table."""
+PEOPLE: Final = 10
+"""People in that table: the strongest evidence."""
+_MARKS: Final[dict[Mark, str]] = {"yes": "●", "no": "○", "unknown": "?"}
 _SIGNS: Final[dict[Mark, tuple[str, str]]] = {
     "yes": ("✓", "green"),
     "no": ("✗", "bold red"),
@@ -65,11 +80,18 @@ def _parts(shown: ReportView) -> Iterable[Text | Table | Padding]:
     if shown.groups:
         yield Text()
         yield _groups(shown.groups)
-    for person in shown.in_words:
+    if len(shown.ranking) > IN_WORDS_UP_TO:
         yield Text()
-        yield Text.assemble((f"{person.name}:", "bold"), " ", person.sentence)
-        if person.evidence:
-            yield _indented(person.evidence, "dim")
+        yield from _people(shown)
+    else:
+        for person in shown.ranking:
+            yield Text()
+            yield Text.assemble((f"{person.name}:", "bold"), " ", person.sentence)
+            if person.evidence:
+                yield _indented(person.evidence, "dim")
+    if shown.comparison:
+        yield Text()
+        yield Text(shown.comparison.sentence)
     if shown.gates:
         yield Text()
         yield _gates(shown.gates)
@@ -83,8 +105,33 @@ def _indented(sentence: str, style: str = "") -> Padding:
     return Padding(Text(sentence, style=style), (0, 0, 0, 2))
 
 
+def _people(shown: ReportView) -> Iterable[Table | Padding]:
+    """The people with the strongest evidence, one line each, however long a name is."""
+    table = _plain_table(expand=True)
+    # A name gives way to the numbers; the whole of it stands in the page.
+    table.add_column("Person", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("Decision", no_wrap=True)
+    table.add_column("Votes", justify="right", no_wrap=True)
+    table.add_column("Strength", justify="right", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("Adjusted", justify="right", no_wrap=True)
+    for person in shown.ranking[:PEOPLE]:
+        row = person.row
+        table.add_row(
+            Text(person.name),
+            Text(f"{_MARKS[person.mark]} {person.decision}"),
+            Text(NO_VALUE if row.score is None else count(row.score)),
+            Text(NO_VALUE if row.z is None else decimal(row.z)),
+            Text(NO_VALUE if row.p is None else p_number(row.p)),
+            Text(NO_VALUE if row.p_adjusted is None else p_number(row.p_adjusted)),
+        )
+    yield table
+    if (left := len(shown.ranking) - PEOPLE) > 0:
+        yield _indented(f"… and {counted(left, 'person', 'people')} more, in the page.", "dim")
+
+
 def _groups(groups: Iterable[GroupView]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = _plain_table(expand=False)
     table.add_column("Group", overflow="fold")
     table.add_column("Detected", justify="right", no_wrap=True)
     table.add_column("Share", justify="right", no_wrap=True)
@@ -98,6 +145,10 @@ def _groups(groups: Iterable[GroupView]) -> Table:
             Text(interval(group.detected) if known else NO_VALUE),
         )
     return table
+
+
+def _plain_table(*, expand: bool) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=expand)
 
 
 def _gates(gates: Iterable[GateView]) -> Table:

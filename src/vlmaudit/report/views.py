@@ -4,13 +4,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmaudit.audits.identity_inference.finding import Finding
+from vlmaudit.report.attacks import matrix_table, matrix_views, occurrence_view
+from vlmaudit.report.claims import claims_view
+from vlmaudit.report.comparison import comparison_view
+from vlmaudit.report.limits import does_not_prove, handling, proves
 from vlmaudit.report.parts import (
+    ClaimsView,
+    ComparisonView,
     Fact,
     GateView,
     GroupView,
     Headline,
+    MatrixView,
+    OccurrenceView,
     PeopleTables,
     PersonView,
+    Pictures,
     SeriesView,
     Table,
 )
@@ -31,13 +40,11 @@ from vlmaudit.report.tables import (
     test_table,
 )
 from vlmaudit.report.wording import (
-    does_not_prove,
     doubt,
     facts,
     failure_sentences,
     failures_line,
     headline,
-    proves,
     repeat_commands,
     votes_needed,
 )
@@ -45,6 +52,7 @@ from vlmaudit.results.numbers import visible
 
 IN_WORDS_UP_TO: Final = 12
 """People up to which everyone's evidence is also written out in sentences."""
+NO_PICTURES: Final = Pictures({}, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,14 @@ class ReportView:
     curve_table: Table
     curve_rule: str
     curve_method: str
+    occurrences: OccurrenceView
+    matrices: tuple[MatrixView, ...]
+    matrix_table: Table
+    comparison: ComparisonView | None
+    claims: ClaimsView | None
     people: PeopleTables
+    picture_notes: tuple[str, ...]
+    ranking: tuple[PersonView, ...]
     in_words: tuple[PersonView, ...]
     failure_table: Table
     failure_sentences: tuple[str, ...]
@@ -79,13 +94,23 @@ class ReportView:
     settings_table: Table
     provenance_table: Table
     repeat: tuple[str, ...]
+    handling: str
 
 
-def view(finding: Finding) -> ReportView:
-    """Everything the report says of a finding."""
-    groups = group_views(finding.groups)
+def view(finding: Finding, pictures: Pictures = NO_PICTURES) -> ReportView:
+    """Everything the report says of a finding.
+
+    Args:
+        finding: What the audit concluded.
+        pictures: Small pictures of people, where they were asked for.
+    """
+    # Occurrences have a chart of their own.
+    groups = group_views(
+        [one for one in finding.groups if one.kind != "occurrences" or not finding.occurrences]
+    )
+    matrices = matrix_views(finding)
     series = series_views(finding)
-    people = person_views(finding)
+    people = person_views(finding, pictures.shown)
     model = "a table of votes" if finding.model is None else visible(finding.model.name)
     return ReportView(
         title="Does this model tie faces to names?",
@@ -105,7 +130,14 @@ def view(finding: Finding) -> ReportView:
         curve_table=curve_table(series),
         curve_rule=votes_needed(finding),
         curve_method=curve_method(finding),
+        occurrences=occurrence_view(finding),
+        matrices=matrices,
+        matrix_table=matrix_table(matrices),
+        comparison=comparison_view(finding),
+        claims=claims_view(finding),
         people=people_tables(finding, people),
+        picture_notes=pictures.notes,
+        ranking=people,
         in_words=people if len(people) <= IN_WORDS_UP_TO else (),
         failure_table=failure_table(finding.failures),
         failure_sentences=failure_sentences(finding),
@@ -116,4 +148,5 @@ def view(finding: Finding) -> ReportView:
         settings_table=settings_table(finding),
         provenance_table=provenance_table(finding),
         repeat=repeat_commands(finding),
+        handling=handling(finding, with_pictures=bool(pictures.shown)),
     )

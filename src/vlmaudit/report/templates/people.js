@@ -4,8 +4,9 @@
   const tables = [...document.querySelectorAll("table[data-people]")];
   const tools = document.getElementById("people-tools");
   const box = document.getElementById("people-query");
+  const decision = document.getElementById("people-decision");
   const status = document.getElementById("people-status");
-  if (!tables.length || !tools || !box || !status) return;
+  if (!tables.length || !tools || !box || !decision || !status) return;
 
   const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
   const words = new Map(rows.map((row) => [row, row.textContent.toLocaleLowerCase()]));
@@ -14,14 +15,17 @@
 
   const filter = () => {
     const query = box.value.trim().toLocaleLowerCase();
+    const wanted = decision.value;
     let shown = 0;
     for (const row of rows) {
-      row.hidden = !words.get(row).includes(query);
+      row.hidden = !words.get(row).includes(query)
+        || (wanted !== "" && !row.classList.contains(`row-${wanted}`));
       if (!row.hidden) shown += 1;
     }
-    status.textContent = query ? `${shown} of ${rows.length} shown` : "";
+    const isFiltered = query !== "" || wanted !== "";
+    status.textContent = isFiltered ? `${shown} of ${rows.length} shown` : "";
     if (!folded) return;
-    if (query) {
+    if (isFiltered) {
       wasOpen ??= folded.open;
       folded.open = true;
     } else if (wasOpen !== null) {
@@ -54,6 +58,10 @@
       const heading = header.querySelector(".heading");
       const button = document.createElement("button");
       button.type = "button";
+      const plain = heading.cloneNode(true);
+      plain.classList.add("on-paper");
+      heading.classList.add("on-screen");
+      heading.after(plain);
       button.append(...heading.childNodes);
       button.addEventListener("click", () => order(table, column, header));
       heading.append(button);
@@ -61,5 +69,6 @@
   }
 
   box.addEventListener("input", filter);
+  decision.addEventListener("change", filter);
   tools.hidden = false;
 })();
