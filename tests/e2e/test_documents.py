@@ -150,14 +150,23 @@ def test_the_commands_of_a_document_work(document, readers_folder):
             assert done.returncode == 0, f"{step.place}\n{done.stdout}\n{done.stderr}"
     page = (readers_folder / "run" / "report.html").read_text(encoding="utf-8")
     assert "Lovelace" not in page  # our people, and not the document's example
+    for file in readers_folder.glob("to-hand-on/*.*"):
+        assert not any(
+            name in file.read_text(encoding="utf-8") for name in names_in(readers_folder)
+        )
     for heading in headings_named(document):
         assert re.search(rf"<h2[^>]*>{re.escape(heading)}</h2>", page), heading
+
+
+def names_in(folder):
+    with (folder / "People" / "people.csv").open(encoding="utf-8", newline="") as file:
+        return [row["name"] for row in csv.DictReader(file)]
 
 
 def headings_named(document):
     """The parts of the report that a document tells its reader to look at."""
     _, _, after = document.read_text(encoding="utf-8").partition("## 6. Read the page")
-    told = re.findall(r"^\d\. \*\*([^*]+)\*\*", after.partition("\n## ")[0], re.M)
+    told = re.findall(r"^\d+\. \*\*([^*]+)\*\*", after.partition("\n## ")[0], re.M)
     return [heading.removesuffix(".") for heading in told[1:]]
 
 
