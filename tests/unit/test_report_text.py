@@ -33,6 +33,34 @@ def test_long_and_wide_names_fit_too(findings):
     assert max(cell_len(line) for line in text.splitlines()) <= 80
 
 
+HARD = ("Wolfe" * 40, "王小明" * 60, "عائشة الزهراء" * 10, "e\u0301" * 90, "👩‍👩‍👧" * 40)
+
+
+@pytest.mark.parametrize("protocol", ["audit", "paper"])
+def test_a_table_of_people_fits_whatever_they_are_called(findings, protocol):
+    people = [findings.person(f"p{place}", name=name) for place, name in enumerate(HARD)]
+    text = printed(findings.make_finding(people=people, protocol=protocol))
+    lines = text.splitlines()
+    assert max(cell_len(line) for line in lines) <= 80
+    (header,) = (line for line in lines if line.startswith("Person"))
+    rows = lines[lines.index(header) + 1 :][: len(HARD)]
+    # One line each, and their numbers are all there: a name gives way, a number does not.
+    for row, name in zip(rows, HARD, strict=True):
+        assert row[0] == name[0]
+        assert row.rstrip().endswith(".005      .012")
+
+
+def test_the_table_shows_the_strongest_and_counts_the_others(findings):
+    text = printed(findings.make_study())
+    assert "… and 530 people more, in the page." in text
+    assert sum(line.startswith(("Ada", "Björn")) for line in text.splitlines()) <= 10
+
+
+def test_both_protocols_are_compared_in_a_sentence(findings):
+    squeezed = " ".join(printed(findings.make_study()).split())
+    assert "From the same answers the paper's protocol flags" in squeezed
+
+
 def test_it_says_the_answer_its_bounds_groups_gates_failures_and_where(findings):
     text = printed(findings.make_study(), page=Path("run") / "report.html")
     squeezed = " ".join(text.split())

@@ -18,6 +18,10 @@ from vlmaudit.results.run_folder import RunFolder
 
 SIDE: Final = 96
 _QUALITY: Final = 75
+_AROUND: Final = 120
+"""Bytes of page around a picture."""
+_NOTES: Final = 2000
+"""Bytes of page for what is missing."""
 _NAMED: Final = 5
 """People without a picture whom a note names; it counts the others."""
 
@@ -35,16 +39,17 @@ def detected_pictures(finding: Finding, run: RunFolder, budget: int) -> Pictures
     """
     detected = [row.identity for row in finding.people if row.detected]
     files = picture_files(run, detected)
+    budget -= _NOTES
     shown: dict[str, str] = {}
     missing: list[str] = []
     for place, identity in enumerate(detected):
         address = next(_addresses(files.get(identity, ())), None)
         if address is None:
             missing.append(identity)
-        elif len(address) > budget:
+        elif len(address) + _AROUND > budget:
             return Pictures(shown, (*_missing(missing), _too_many(len(detected) - place)))
         else:
-            budget -= len(address)
+            budget -= len(address) + _AROUND
             shown[identity] = address
     return Pictures(shown, _missing(missing))
 

@@ -92,7 +92,7 @@ def kept_pseudonyms(finding: Finding, private: Path) -> Pseudonyms:
     names = {identity: name for identity, (_, name) in known.items()}
     names |= {identity: name for identity, name in drawn.names.items() if name}
     found = Pseudonyms(drawn.of, {identity: names.get(identity, "") for identity in drawn.of})
-    text = io.StringIO()
+    text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
     writer.writerows(
@@ -103,15 +103,23 @@ def kept_pseudonyms(finding: Finding, private: Path) -> Pseudonyms:
 
 
 def _read(path: Path) -> dict[str, tuple[str, str]]:
+    """Pseudonym and name by identity, as they were written down."""
     if not path.exists():
         return {}
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        return {row["identity"]: (row["pseudonym"], row["name"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as problem:
-        raise RunError(
-            f"{path}: not a list of pseudonyms; put it right, or delete it to have new ones drawn."
-        ) from problem
+        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))
+        known = {identity: (pseudonym, name) for pseudonym, identity, name in rows}
+    except (OSError, ValueError, csv.Error) as problem:
+        raise _damaged(path) from problem
+    if tuple(header) != _COLUMNS or not all(_PSEUDONYM.fullmatch(one) for one, _ in known.values()):
+        raise _damaged(path)
+    return known
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(
+        f"{path}: not a list of pseudonyms; put it right, or delete it to have new ones drawn."
+    )
 
 
 def under_pseudonyms(finding: Finding, pseudonyms: Pseudonyms) -> Finding:
