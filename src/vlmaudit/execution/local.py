@@ -303,11 +303,11 @@ def _manifest(target: Target, asker: Asker, settings: IdentityInference) -> Mani
 
 
 def _keep_design(spec: str, run: RunFolder) -> None:
-    """Keep the record of who was planted, where the checkpoint comes with one."""
+    """Keep the record of who was planted, where the checkpoint comes with one, or that none is."""
     folder = model_folder(spec)
     planted = folder / "planted.json" if folder else None
-    if planted and planted.exists():
-        write_json(run.private / observations.DESIGN, _read_planted(planted))
+    known = _read_planted(planted) if planted and planted.exists() else None
+    write_json(run.private / observations.DESIGN, known)
 
 
 def _read_planted(path: Path) -> object:

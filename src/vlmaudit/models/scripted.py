@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL.Image import Image
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from vlmaudit.data.images import as_rgb
 from vlmaudit.data.names import fold_name
@@ -164,7 +164,7 @@ class _Script(Record):
     """What a scripted model's file may hold: the arguments of `Knows`."""
 
     people: dict[str, str]
-    strength: float = 4.0
+    strength: float = Field(default=4.0, ge=-1e6, le=1e6, allow_inf_nan=False)
     hubs: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     seed: int = 0

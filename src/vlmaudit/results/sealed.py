@@ -69,9 +69,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path, *, mend: str) -> object:
-    """Read a document that `write_json` wrote; None where there is none.
+    """Read a document that `write_json` wrote.
 
     Raises:
+        FileNotFoundError: It is not there.
         RunError: It is not as it was written.
     """
     try:
@@ -79,7 +80,7 @@ def read_json(path: Path, *, mend: str) -> object:
         text = json.dumps(document["content"], ensure_ascii=False)
         is_whole = document["digest"] == _digest(path.name, text.encode())
     except FileNotFoundError:
-        return None
+        raise
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as problem:
         raise _damaged(path, mend) from problem
     if not is_whole:

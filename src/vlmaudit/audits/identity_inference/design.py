@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
+from pydantic import ConfigDict, NonNegativeInt, TypeAdapter
 
 from vlmaudit.stats.assignment import assign, laddered_arms, latin_square, planted_arms
 
@@ -47,7 +48,11 @@ class Design:
 
 
 def read_design(planted: Mapping[str, object]) -> Design:
-    """The design from the content of ``planted.json``."""
+    """The design from the content of ``planted.json``, which may be anybody's.
+
+    Raises:
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: It is no such record.
+    """
     people = cast("list[dict[str, Any]]", planted["people"])
     arms = {person["identity"]: _label(person["arm"], person["dose"]) for person in people}
     strata = {person["identity"]: str(person["stratum"]) for person in people}
@@ -68,16 +73,22 @@ def _assignment(
     planted: Mapping[str, object], strata: Sequence[str]
 ) -> tuple[Callable[[np.random.Generator], Sequence[str]], Sequence[str]]:
     """How people were assigned: the code that did, and what it gives from the record's seed."""
-    seed = cast("int", planted["seed"])
+    seed = _WHOLE.validate_python(planted["seed"])
     if "ladders" in planted:
-        ladders = cast("dict[str, list[str]]", planted["ladders"])
-        target = cast("int", planted["target"])
+        ladders = _LADDERS.validate_python(planted["ladders"])
+        target = _WHOLE.validate_python(planted["target"])
         return (
             lambda rng: latin_square(strata, ladders, target=target, rng=rng),
             laddered_arms(strata, ladders, target=target, seed=seed),
         )
-    sizes = cast("dict[str, int]", planted["arms"])
+    sizes = _SIZES.validate_python(planted["arms"])
     return lambda rng: assign(strata, sizes, rng=rng), planted_arms(strata, sizes, seed=seed)
+
+
+_STRICT: Final = ConfigDict(strict=True)
+_WHOLE: Final = TypeAdapter(NonNegativeInt, config=_STRICT)
+_SIZES: Final = TypeAdapter(dict[str, NonNegativeInt], config=_STRICT)
+_LADDERS: Final = TypeAdapter(dict[str, list[str]], config=_STRICT)
 
 
 def _label(arm: str, dose: int) -> str:

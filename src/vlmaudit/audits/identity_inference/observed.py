@@ -3,10 +3,10 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,8 @@ TEXTS: Final = "texts.npy"
 DESIGN: Final = "design.json"
 NOTICES: Final = "notices.json"
 UNASKED: Final = "not asked yet"
+
+Content = TypeVar("Content")
 
 EMBEDDINGS: Final = "embeddings"
 LABELS: Final = "labels"
@@ -249,8 +251,8 @@ def _read_study(
         ),
         images={identity: tuple(sorted(found)) for identity, found in images.items()},
         failures=tuple(failures),
-        notices=tuple(cast("list[str]", read_json(private / NOTICES, mend=_ANEW) or ())),
-        design=cast("Mapping[str, object] | None", read_json(private / DESIGN, mend=_ANEW)),
+        notices=tuple(cast("list[str]", _there(private, NOTICES, read_json))),
+        design=cast("Mapping[str, object] | None", _there(private, DESIGN, read_json)),
         model=model,
     )
 
@@ -261,10 +263,7 @@ def read_people_asked(private: Path) -> pl.DataFrame:
     Raises:
         RunError: It is missing or damaged.
     """
-    try:
-        return read_table(private / PEOPLE, mend=_ANEW)
-    except FileNotFoundError as problem:
-        raise _stopped_early(private) from problem
+    return _there(private, PEOPLE, read_table)
 
 
 def read_names(private: Path) -> pl.DataFrame:
@@ -273,8 +272,13 @@ def read_names(private: Path) -> pl.DataFrame:
     Raises:
         RunError: It is missing or damaged.
     """
+    return _there(private, NAMES, read_table)
+
+
+def _there(private: Path, name: str, read: Callable[..., Content]) -> Content:
+    """A file that every run has which got so far."""
     try:
-        return read_table(private / NAMES, mend=_ANEW)
+        return read(private / name, mend=_ANEW)
     except FileNotFoundError as problem:
         raise _stopped_early(private) from problem
 
