@@ -133,3 +133,16 @@ def test_which_files_are_pictures(tmp_path):
     assert is_picture(tmp_path / "a.JPG")
     assert not is_picture(tmp_path / ".hidden.jpg")
     assert not is_picture(tmp_path / "people.csv")
+
+
+def test_whatever_a_decoder_raises_on_damaged_bytes_is_the_picture_s_fault(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+
+    def fail(*_):
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail, raising=False)
+    with pytest.raises(PictureError, match=r"damaged picture \(unpack requires"):
+        open_picture(path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+import struct
 import warnings
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ PICTURE_ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".b
 # A file is what its bytes say, whatever its ending; decoders that nobody needs stay shut.
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS: Final = 80_000_000
+_DECODING_ERRORS: Final = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, struct.error),
+)
 
 
 class PictureError(Exception):
@@ -72,7 +76,7 @@ def open_picture(path: Path) -> Image.Image:
     except UnidentifiedImageError as problem:
         raise PictureError("no picture in a known format") from problem
     # Pillow's decoders raise nearly anything on damaged bytes; each of these is the file's fault.
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError) as problem:
+    except _DECODING_ERRORS as problem:
         reason = str(problem) or type(problem).__name__
         kind = "truncated" if "truncated" in reason.lower() else "damaged"
         raise PictureError(f"{kind} picture ({reason.splitlines()[0]})") from problem
