@@ -86,7 +86,7 @@ def agrees(written, truth):
     """Whether a number of the finding may be written so: rounded, or as a limit."""
     value, step, sign = written
     if sign == "<":
-        return 0 < truth < value
+        return truth < value
     if sign == ">":
         return truth > value - step
     # 99.915 % is rounded down and a limit outwards, so a whole last digit is allowed, no more.
@@ -212,7 +212,8 @@ def _truth_of(column, row, notes):
 
 def _groups(tables, finding):
     heads, *body = tables.pop("Share of people detected, by group")
-    groups = {group["group"]: group for group in finding["groups"]}
+    # Those by occurrences have a table of their own, with more in it.
+    groups = {one["group"]: one for one in finding["groups"] if one["kind"] != "occurrences"}
     assert len(body) == len(groups)
     for label, detected, limits, *rest in body:
         group = groups[label.strip()]

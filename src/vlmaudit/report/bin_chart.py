@@ -1,7 +1,7 @@
 """The chart of occurrences: rates by bin over a histogram of people."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 
@@ -24,9 +24,9 @@ from vlmaudit.results.numbers import brief, count
 
 _AXIS: Final = 66
 """Width of the shares' axis."""
-_ROOM_FOR_TWO: Final = 116
-_ROOM_FOR_ONE: Final = 84
-"""Width of a bin from which the rates are written beside their points: of both rules, or of one."""
+_ROOM_FOR_TWO: Final = 136
+_ROOM_FOR_ONE: Final = 50
+"""Width of a bin from which rates are written at their points: both rules', or the main one's."""
 
 
 def bin_chart(
@@ -99,17 +99,29 @@ def _points(
         rule.encode(x=x, color=alt.Color("colour:N", scale=None), **limits),
         point.encode(x=x, y=y, stroke=stroke, shape=alt.Shape("shape:N", scale=None)),
     ]
-    if step >= _ROOM_FOR_TWO or (aside <= 0 and step >= _ROOM_FOR_ONE):
+    style: dict[str, Any] = {
+        "fontSize": SIZE - 1,
+        "fontWeight": 600 if is_main else "normal",
+        "color": INK if is_main else QUIET,
+    }
+    if aside and step >= _ROOM_FOR_TWO:
         # Beside the interval, away from the other rule's.
+        side = -1 if aside < 0 else 1
         text = base.mark_text(
-            align="right" if aside < 0 else "left",
-            baseline="middle",
-            dx=aside + (-9 if aside < 0 else 9),
-            fontSize=SIZE - 1,
-            fontWeight=600 if is_main else "normal",
-            color=INK if is_main else QUIET,
+            align="right" if side < 0 else "left", baseline="middle", dx=aside + 9 * side, **style
         )
         marks.append(text.encode(x=x, y=y, text="said:N"))
+    elif aside <= 0 and step >= _ROOM_FOR_ONE:
+        # Beyond the end of the interval that has more room.
+        above: dict[str, Any] = {"baseline": "bottom", "dy": -5}
+        below: dict[str, Any] = {"baseline": "top", "dy": 6}
+        for where, end, put in (
+            ("datum.value <= 0.5", "high", above),
+            ("datum.value > 0.5", "low", below),
+        ):
+            text = base.transform_filter(where).mark_text(dx=aside, **put, **style)
+            at = alt.Y(f"{end}:Q", scale=SHARE, axis=axis)
+            marks.append(text.encode(x=x, y=at, text="said:N"))
     return marks
 
 
