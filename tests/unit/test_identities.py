@@ -124,6 +124,11 @@ def test_folders_without_people_or_pictures(tmp_path):
         read_people(tmp_path)
 
 
+def test_a_folder_that_cannot_be_read_says_why(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read .*File name too long"):
+        read_people(tmp_path / ("a" * 300))
+
+
 def test_notices_tell_what_a_reader_should_know(folder):
     (folder / "Empty_One").mkdir()
     (folder / "Lonely_One").mkdir()

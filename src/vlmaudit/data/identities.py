@@ -64,10 +64,16 @@ def read_people(root: Path) -> People:
         InputError: The folder is missing or holds nobody, or the table has an error; its line
             is named.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; wanted a folder with one folder a person.")
+    try:
+        entries = list(root.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise InputError(
+            f"{root}: no such folder; wanted a folder with one folder a person."
+        ) from problem
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{root}: the folder cannot be read ({problem}).") from problem
     folders = sorted(
-        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+        path.name for path in entries if path.is_dir() and not path.name.startswith(".")
     )
     table = root / TABLE_NAME
     if table.exists():

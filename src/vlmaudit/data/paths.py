@@ -14,9 +14,9 @@ def spelt(path: PurePath | str) -> str:
 
 
 def is_plain(path: PurePath | str) -> bool:
-    r"""Whether every library can be handed a path: UTF-8, and no byte that ends it early.
+    r"""Whether every library takes a path for the same: UTF-8, no NUL, no home that one may expand.
 
-    >>> is_plain("Zoë"), is_plain("\udcff"), is_plain("a\0b")
-    (True, False, False)
+    >>> is_plain("Zoë"), is_plain("\udcff"), is_plain("a\0b"), is_plain("~/run")
+    (True, False, False, False)
     """
-    return spelt(path) == str(path) and "\0" not in str(path)
+    return spelt(path) == str(path) and "\0" not in str(path) and not str(path).startswith("~")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -16,12 +17,15 @@ def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         InputError: The file cannot be read, has another ending, or lacks a column.
     """
     if not is_plain(path):
-        raise InputError(f"{path}: the table's name is no UTF-8; rename it.")
+        raise InputError(
+            f"{path}: the table's name is no UTF-8, or begins with a ~ that the shell left as it "
+            "is; rename it, or write it out."
+        )
     ending = path.suffix.lower()
     try:
         match ending:
             case ".parquet":
-                table = pl.read_parquet(path)
+                table = _read_parquet(path)
             case ".csv":
                 table = pl.read_csv(path, infer_schema=False)
             case ".jsonl" | ".ndjson":
@@ -43,6 +47,13 @@ def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
             f"{path}: {', '.join(columns)} must be texts ({_first(problem)})."
         ) from problem
     return texts.select(pl.all().fill_null("").str.strip_chars())
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    """By Arrow: on a damaged file, the reader of polars may end the process."""
+    import pyarrow.parquet
+
+    return cast("pl.DataFrame", pl.from_arrow(pyarrow.parquet.read_table(path)))
 
 
 def _first(problem: Exception) -> str:

@@ -52,7 +52,10 @@ class RunFolder:
             RunError: No run can be kept in a folder of that name.
         """
         if not is_plain(root):
-            raise RunError(f"{root}: the folder's name is no UTF-8; give another folder.")
+            raise RunError(
+                f"{root}: the folder's name is no UTF-8, or begins with a ~ that the shell left as "
+                "it is; give another folder, or write it out."
+            )
         self.root = root
         self.private = root / "private"
         self.manifest_file = root / "manifest.json"
