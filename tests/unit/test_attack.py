@@ -125,6 +125,16 @@ def test_members_are_binned_and_non_members_stand_first():
     assert few == {1: pytest.approx(first_is("half", 0, 2)), 2: 0.0}
 
 
+def test_a_bin_begins_and_ends_where_its_label_says():
+    study = [voter(f"p{count}", [OWN], occurrences=count) for count in (0, 24, 25, 49, 50)]
+    rows = concluded(study).occurrences
+    assert [(row.low, row.high, row.people) for row in rows] == [
+        (0, 24, 2),
+        (25, 49, 2),
+        (50, 74, 1),
+    ]
+
+
 def test_empty_bins_between_others_stay_and_say_that_nobody_is_there():
     study = [voter("few", [OWN], occurrences=0), voter("many", [OWN], occurrences=140)]
     rows = concluded(study).occurrences

@@ -135,6 +135,24 @@ def test_a_reading_is_what_that_protocol_itself_would_find():
     assert reading.fpr == own.estimates["fpr"]
 
 
+def test_a_membership_that_can_be_guessed_confounds_the_paper_s_reading_too():
+    study = [
+        replace(
+            person(f"p{place:02d}", test_of(0.5, 0.5), WON if place % 2 else LOST),
+            person=Person(
+                f"p{place:02d}",
+                f"Name {place}",
+                membership=("non_member", "member")[place % 2],
+                covariates={"fame": str(place % 2)},
+            ),
+        )
+        for place in range(40)
+    ]
+    paper, _ = concluded(study).comparison.readings
+    assert paper.verdict == "confounded"
+    assert "could be told without asking the model" in paper.sentence
+
+
 def test_a_single_vote_more_needed_makes_a_tie_count_for_less():
     assert reasons(concluded(tau=1))["audit", "ties"] == ["shared"]
     # One shared place is not two agreeing templates.

@@ -177,6 +177,15 @@ def test_identities_that_are_our_own_words_spoil_no_sentence(findings, identitie
     assert {row.identity for row in hidden.people} == {"person-001", "person-002", "person-003"}
 
 
+def test_numbers_as_identities_are_hidden_where_people_are_listed(findings):
+    failures = Failures(asked=3, answered=2, failed=1, people_asked=1, people_lost=["7", "12"])
+    people = [findings.person("3", name="Ada Lovelace")]
+    finding = findings.make_finding(people=people, failures=failures)
+    hidden = under_pseudonyms(finding, draw_pseudonyms(finding))
+    called = {hidden.people[0].identity, *hidden.failures.people_lost}
+    assert called == {"person-001", "person-002", "person-003"}
+
+
 def test_somebody_called_like_a_verdict_leaves_the_verdict(findings):
     people = [
         findings.person(name, name=name) for name in ("found", "audit", "dose", "TPR", "people")

@@ -3,7 +3,7 @@
 import pytest
 
 from vlmaudit.report.comparison import NAMED, why
-from vlmaudit.report.grids import _thinned
+from vlmaudit.report.grids import _placed, _Text, _thinned
 from vlmaudit.report.views import view
 from vlmaudit.results.numbers import brief, people_of, whole
 
@@ -88,6 +88,16 @@ def test_occurrences_are_shown_once(findings, study):
 )
 def test_a_narrow_heat_map_keeps_the_first_and_the_last_size(sizes, shown):
     assert _thinned(sizes, 7) == shown
+
+
+def test_a_cell_s_interval_runs_from_its_left_edge_to_its_right():
+    cell = {"x": 3, "y": 1.0, "tall": 0.5, "low": 0.0, "value": 0.25, "high": 1.0}
+    (placed,) = _placed([cell], [_Text("said", 0.4, 13, 600)])
+    limits = [placed[f"x_{limit}"] for limit in ("low", "value", "high")]
+    assert limits == pytest.approx([3.1, 3.3, 3.9])
+    assert (placed["x_end"], placed["y_end"], placed["said_at"]) == (4, 1.5, 1.2)
+    nobody = cell | {"low": None, "value": None, "high": None}
+    assert _placed([nobody], [])[0]["x_value"] is None
 
 
 # Matrices
