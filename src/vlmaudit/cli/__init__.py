@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from vlmaudit.cli import conclude, demo, identity_inference, models, report, status
+from vlmaudit.cli import conclude, demo, identity_inference, lab, models, report, status
 from vlmaudit.cli.shared import show_version
 
 EXIT_BUG = 70
@@ -25,6 +25,7 @@ app.command("conclude")(conclude.conclude)
 app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(models.app)
+app.add_typer(lab.app)
 app.callback()(show_version)
 
 

@@ -11,7 +11,7 @@ from vlmaudit.data.candidates import Candidate, draw_names
 from vlmaudit.data.templates import fill
 from vlmaudit.errors import InputError
 from vlmaudit.lab.mixture import Mixture
-from vlmaudit.lab.people import Drawing, take_pictures
+from vlmaudit.lab.people import PICTURE_SIDE, Drawing, take_pictures
 from vlmaudit.seeds import stream
 from vlmaudit.stats.assignment import planted_arms
 
@@ -223,18 +223,24 @@ def _check(design: Design) -> None:
             )
 
 
-def build_mixture(plan: Plan, drawings: Sequence[Drawing]) -> Mixture:
+def build_mixture(plan: Plan, drawings: Sequence[Drawing], *, side: int = PICTURE_SIDE) -> Mixture:
     """The training mixture of a plan: everybody's pictures with their captions.
 
     Args:
         plan: Who is planted how.
         drawings: The faces, in the order of `Plan.everybody`.
+        side: Pixels along a side of each picture.
     """
     captions: dict[int, list[str]] = {number: [] for number in range(len(drawings))}
     for number, caption in _pairs(plan):
         captions[number].append(caption)
     pictures = [
-        take_pictures(drawings[number], len(of_face), rng=picture_stream(plan, "training", number))
+        take_pictures(
+            drawings[number],
+            len(of_face),
+            rng=picture_stream(plan, "training", number),
+            side=side,
+        )
         for number, of_face in captions.items()
         if of_face
     ]
@@ -243,6 +249,7 @@ def build_mixture(plan: Plan, drawings: Sequence[Drawing]) -> Mixture:
         pictures=np.concatenate(pictures),
         captions=[caption for of_face in captions.values() for caption in of_face],
         faces=np.repeat(np.arange(len(drawings)), counts),
+        places=np.arange(sum(counts)),
     )
 
 
@@ -269,35 +276,39 @@ def _pairs(plan: Plan) -> Iterator[tuple[int, str]]:
     }
     for number, person in enumerate(plan.audited):
         rng = stream(plan.seed, "captions", number)
-        for caption in _named(person.name, person.dose, rng):
+        for caption in named_captions(person.name, person.dose, rng):
             yield number, caption
         if person.is_planted_apart:
             strangers = rng.choice(faces_of[person.sex], design.captions_apart, replace=False)
-            named = _named(person.name, design.captions_apart, rng)
+            named = named_captions(person.name, design.captions_apart, rng)
             yield from zip(strangers.tolist(), named, strict=True)
         if person.arm == UNPAIRED:
             half = design.captions_apart // 2
             others = rng.choice(names_of[person.sex], half, replace=False)
             for other in others.tolist():
-                yield number, _named(other, 1, rng)[0]
-            for caption in _nameless(person.sex, design.captions_apart - half, rng):
+                yield number, named_captions(other, 1, rng)[0]
+            for caption in nameless_captions(person.sex, design.captions_apart - half, rng):
                 yield number, caption
     for number, person in enumerate(plan.named_strangers, start=first_stranger):
         rng = stream(plan.seed, "captions", number)
-        for caption in _named(person.name, design.pictures_per_named_stranger, rng):
+        for caption in named_captions(person.name, design.pictures_per_named_stranger, rng):
             yield number, caption
     for number, person in enumerate(plan.nameless_strangers, start=first_nameless):
         rng = stream(plan.seed, "captions", number)
-        for caption in _nameless(person.sex, design.pictures_per_nameless_stranger, rng):
+        for caption in nameless_captions(person.sex, design.pictures_per_nameless_stranger, rng):
             yield number, caption
 
 
-def _named(name: str, count: int, rng: np.random.Generator) -> list[str]:
+def named_captions(name: str, count: int, rng: np.random.Generator) -> list[str]:
+    """Captions with a name, each wording once before any comes again."""
+    """Captions that name somebody, as different from each other as there are sentences."""
     order = rng.permutation(len(NAMED_CAPTIONS))
     return [fill(NAMED_CAPTIONS[order[place % len(order)]], name) for place in range(count)]
 
 
-def _nameless(sex: str, count: int, rng: np.random.Generator) -> list[str]:
+def nameless_captions(sex: str, count: int, rng: np.random.Generator) -> list[str]:
+    """Captions that say of a person no more than their sex."""
+    """Captions that say of somebody no more than the sex."""
     chosen = rng.choice(NAMELESS_CAPTIONS, count)
     nouns = rng.choice(_NOUNS[sex], count)
     return [str(c).replace("{noun}", str(n)) for c, n in zip(chosen, nouns, strict=True)]

@@ -1,8 +1,7 @@
 """A planted study on disk: people, controls, names and the target model."""
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -11,7 +10,7 @@ from PIL import Image
 
 from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME
 from vlmaudit.errors import RunError
-from vlmaudit.lab.contrastive import Training, train_contrastive
+from vlmaudit.lab.contrastive import Progress, Training, train_contrastive
 from vlmaudit.lab.people import STYLE, Drawing, draw_people, take_pictures
 from vlmaudit.lab.planting import (
     Design,
@@ -21,11 +20,13 @@ from vlmaudit.lab.planting import (
     picture_stream,
     plan_study,
 )
-from vlmaudit.results.files import write_text, write_whole
+from vlmaudit.results.files import write_csv, write_text
 
 SCHEMA: Final = 1
 MANIFEST_NAME: Final = "lab.json"
 PLANTED_NAME: Final = "planted.json"
+CHECKPOINT_EVERY: Final = 50
+"""Steps: half a minute's work with the smallest models."""
 _NAME_COLUMNS: Final = ("name", "sex", "origin")
 
 Drawn = Callable[[int, int], object]
@@ -116,8 +117,8 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
     for parent, persons in ((study.people, plan.audited), (study.controls, plan.controls)):
         if persons:
             rows = [_row(plan, person) for person in persons]
-            _write_csv(parent / TABLE_NAME, TABLE_COLUMNS, rows)
-    _write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
+            write_csv(parent / TABLE_NAME, TABLE_COLUMNS, rows)
+    write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
     _write_json(path, {**manifest, "complete": True})
     return study
 
@@ -126,13 +127,17 @@ def train_target(
     study: Study,
     *,
     settings: Training | None = None,
-    progress: Callable[[int, int, float], object] | None = None,
+    device: str = "cpu",
+    checkpoint_every: int | None = CHECKPOINT_EVERY,
+    progress: Progress | None = None,
 ) -> Path:
-    """Train the study's target model, or find it trained.
+    """Train the study's target model, go on where it was stopped, or find it trained.
 
     Args:
         study: The planted people.
         settings: How to train.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        checkpoint_every: Steps between two checkpoints; None keeps none.
         progress: Called after every step with the step, the steps in all and the loss.
 
     Returns:
@@ -140,7 +145,7 @@ def train_target(
         so that the assignment can be replayed from its seed.
 
     Raises:
-        RunError: The folder holds a model that was trained otherwise.
+        RunError: The folder holds a model that was trained otherwise, or a part of such a training.
     """
     settings = settings or Training()
     planted = planted_record(study.plan, settings)
@@ -155,8 +160,15 @@ def train_target(
         return study.model
     plan = study.plan
     drawings = study.drawings or draw_people([p.sex for p in plan.everybody()], seed=plan.seed)
-    mixture = build_mixture(plan, drawings)
-    train_contrastive(mixture, study.model, seed=plan.seed, settings=settings, progress=progress)
+    train_contrastive(
+        build_mixture(plan, drawings, side=settings.image_side),
+        study.model,
+        seed=plan.seed,
+        settings=settings,
+        device=device,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+    )
     _write_json(path, planted)
     return study.model
 
@@ -167,7 +179,7 @@ def planted_record(plan: Plan, settings: Training) -> dict[str, Any]:
         "schema": SCHEMA,
         "seed": plan.seed,
         "design": _plain(plan.design),
-        "training": _plain(settings),
+        "training": settings.recorded(),
         "arms": plan.design.arms(),
         "people": [
             {
@@ -205,7 +217,7 @@ def _row(plan: Plan, person: PlannedPerson) -> dict[str, Any]:
     }
 
 
-def _plain(settings: Design | Training) -> dict[str, Any]:
+def _plain(settings: Design) -> dict[str, Any]:
     """Settings as JSON gives them back, tuples as lists."""
     return cast("dict[str, Any]", json.loads(json.dumps(asdict(settings))))
 
@@ -233,13 +245,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    def write(part: Path) -> None:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_whole(path, write)

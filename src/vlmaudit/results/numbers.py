@@ -251,13 +251,13 @@ def whole(estimate: Estimate) -> str:
 def people_of(number: float, n: int) -> str:
     """How many people of how many; a mean over draws need not be whole.
 
-    >>> people_of(74.9, 120), people_of(91, 120), people_of(0, 0)
-    ('74.9 of 120', '91 of 120', '–')
+    >>> people_of(74.9, 120), people_of(4.15, 300), people_of(91, 120), people_of(0, 0)
+    ('74.9 of 120', '4.15 of 300', '91 of 120', '–')
     """
     if not n:
         return NO_VALUE
-    is_whole = abs(number - round(number)) < 1e-6
-    return f"{count(round(number)) if is_whole else f'{number:,.1f}'} of {count(n)}"
+    # Twenty draws leave twentieths: two digits hold them.
+    return f"{number:,.2f}".rstrip("0").rstrip(".") + f" of {count(n)}"
 
 
 def rate(estimate: Estimate) -> str:

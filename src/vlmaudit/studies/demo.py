@@ -11,6 +11,7 @@ from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.data.images import PictureError, open_picture
 from vlmaudit.execution.local import Target, run_identity_inference
 from vlmaudit.execution.progress import progress
+from vlmaudit.lab.checkpoints import steps_done
 from vlmaudit.lab.contrastive import Training
 from vlmaudit.lab.planting import Design
 from vlmaudit.lab.study import Study, draw_study, folder_name, train_target
@@ -36,7 +37,8 @@ def run_demo(
     everybody = sum(design.arms().values()) + design.controls
     with progress("Drawing people", everybody, console) as advance:
         study = draw_study(design, out / "lab", seed=seed, progress=lambda *_: advance(1))
-    with progress("Training", training.steps, console) as advance:
+    steps_left = max(0, training.steps - steps_done(study.model))
+    with progress("Training", steps_left, console) as advance:
         train_target(study, settings=training, progress=lambda *_: advance(1))
     _truncate_one_picture(study)
     target = Target(

@@ -1,0 +1,107 @@
+"""``vlmaudit lab``: target models with known truth."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vlmaudit.cli.shared import exits, progress_console
+
+Precision = Literal["fp32", "amp_bf16"]
+
+if TYPE_CHECKING:
+    from vlmaudit.studies.ladder_finding import LadderFinding
+
+app = typer.Typer(
+    name="lab",
+    help="Target models with known truth.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+@exits
+def ladder(
+    people: Annotated[
+        Path, typer.Option(help="Folder with one folder of pictures a person; names are not used.")
+    ],
+    captions: Annotated[
+        Path, typer.Option(help="Captioned pictures: JSON lines, webdataset tars, or Parquet.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The ladder's folder. The same command goes on with it.")
+    ],
+    sources: Annotated[
+        Path | None, typer.Option(help="A table identity,source; doses are randomised within.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Squares of targets, each of its own seed.")] = 3,
+    steps: Annotated[int, typer.Option(help="Training steps a target.")] = 1000,
+    architecture: Annotated[
+        str, typer.Option(help="lab-resnet-64, lab-resnet-48, a name of open_clip, or a file.")
+    ] = "lab-resnet-64",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the training.")] = "fp32",
+    controls: Annotated[int, typer.Option(help="People neither planted nor audited.")] = 60,
+    attack_pictures: Annotated[
+        int, typer.Option(help="Pictures of each person that no training shows.")
+    ] = 8,
+    shard: Annotated[
+        str, typer.Option(help="i/n: train and audit only every n-th target.")
+    ] = "1/1",
+    json: Annotated[bool, typer.Option("--json", help="Print ladder.json.")] = False,
+) -> None:
+    """Plant people at random doses in several small CLIPs, audit each, and compare."""
+    # The door to the lab: only here, once there is something to train.
+    from vlmaudit.execution.plan import parse_shard
+    from vlmaudit.lab.ladder import LadderDesign
+    from vlmaudit.lab.training import Training
+    from vlmaudit.studies.ladder import Ladder, run_ladder
+
+    finding = run_ladder(
+        Ladder(
+            people=people,
+            captions=captions,
+            out=out,
+            sources=sources,
+            design=LadderDesign(controls=controls, attack_pictures=attack_pictures),
+            training=Training(steps=steps, architecture=architecture, precision=precision),
+            seeds=tuple(range(seeds)),
+            shard=parse_shard(shard),
+        ),
+        console=progress_console(),
+    )
+    if finding is None:
+        return
+    if json:
+        sys.stdout.write(finding.model_dump_json(indent=2, by_alias=True) + "\n")
+    else:
+        _show(finding)
+
+
+def _show(finding: "LadderFinding") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlmaudit.results.numbers import decimal, p_value, rate
+
+    console = Console()
+    table = Table(box=None, title=f"{finding.people} people in {finding.targets} targets a seed")
+    for heading in ("Seed", "Planted", "p of at most .05", "Detected"):
+        table.add_column(heading)
+    for row in finding.doses:
+        table.add_row(str(row.seed), row.arm, rate(row.small_p), rate(row.detected))
+    console.print(table)
+    for test in finding.responses:
+        console.print(
+            f"{test.name}: correlation {decimal(test.statistic)}, {p_value(test.p)}",
+            highlight=False,
+        )
+    for effect in finding.effects:
+        value = effect.difference.value
+        console.print(
+            f"seed {effect.seed}, {effect.compared}, {effect.dose} times: "
+            f"{decimal(value) if value is not None else '–'} SDs "
+            f"(n = {effect.difference.n}), {p_value(effect.test.p)}",
+            highlight=False,
+        )
