@@ -55,9 +55,9 @@ def bin_chart(
 def _bin_spec(
     bins: Sequence[BinView], axis: str, key: str, *, is_by_votes: bool, narrow: bool
 ) -> Chart:
-    step = min(144, (NARROW - _AXIS if narrow else 720) / len(bins))
+    step = min(150, (NARROW - _AXIS if narrow else 720) / len(bins))
     x = alt.X("bin:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    series = [("votes", 0.0)] if is_by_votes else [("detected", -0.1), ("votes", 0.1)]
+    series = [("votes", 0.0)] if is_by_votes else [("detected", -0.08), ("votes", 0.08)]
     layers = [
         layer
         for quantity, aside in series
@@ -105,7 +105,8 @@ def _points(
         "color": INK if is_main else QUIET,
     }
     if aside and step >= _ROOM_FOR_TWO:
-        # Beside the interval, away from the other rule's.
+        # Beside the interval, away from the other rule's; small enough to stay in its bin.
+        style["fontSize"] = SIZE - 2
         side = -1 if aside < 0 else 1
         text = base.mark_text(
             align="right" if side < 0 else "left", baseline="middle", dx=aside + 9 * side, **style
