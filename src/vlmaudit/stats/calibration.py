@@ -6,6 +6,7 @@ the numbers are descriptive.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -247,10 +248,13 @@ def hits_against_chance(hits: int, n: int, rate: float) -> float:
     """Two-sided exact binomial p-value of `hits` of `n` against a known `rate`.
 
     The probability of all counts that are no more probable than the one seen (the method of
-    small p-values, as in R's binom.test).
+    small p-values, as in R's binom.test). What is too small for a number is the smallest one: only
+    what is impossible has a p-value of 0.
 
     >>> hits_against_chance(4, 600, 0.0052).__round__(2)
     0.56
+    >>> hits_against_chance(600, 600, 0.0052) > 0
+    True
 
     Raises:
         ValueError: There is nobody, more hits than people, or no such rate.
@@ -264,7 +268,8 @@ def hits_against_chance(hits: int, n: int, rate: float) -> float:
     )
     # Equally probable counts on the other side differ by rounding only.
     as_rare = probability <= probability[hits] * (1 + 1e-7)
-    return float(min(1.0, probability[as_rare].sum()))
+    p = float(min(1.0, probability[as_rare].sum()))
+    return max(sys.float_info.min, p) if 0 < rate < 1 else p
 
 
 def _count_at_or_above(
