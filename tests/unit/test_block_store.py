@@ -204,6 +204,15 @@ def test_a_damaged_block_is_named(store, tmp_path):
             look()
 
 
+def test_damage_that_reads_as_another_type_is_named(store, tmp_path):
+    seal(store, PART, outcomes(*CASES, status=TRANSIENT, reason="7"))
+    file = tmp_path / "blocks" / "000000.parquet"
+    table = pl.read_parquet(file).with_columns(pl.col("reason").cast(pl.Int32))
+    table.write_parquet(file)
+    with pytest.raises(RunError, match=r"000000.parquet.*damaged"):
+        store.collect(store.scan(["reason"]))
+
+
 def test_a_block_whose_file_was_taken_away_is_asked_anew(store, tmp_path):
     seal(store, PART, outcomes(*CASES, status=TRANSIENT))
     seal(store, Part(0, 1, CASES), outcomes(*CASES))

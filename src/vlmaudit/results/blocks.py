@@ -191,12 +191,19 @@ class BlockStore:
             RunError: A block is damaged.
         """
         try:
-            return frame.collect()
+            table = frame.collect()
         except POLARS_ERRORS:
-            # The library does not say which of thousands of files it was.
-            for path in self.files():
-                read_sealed(path)
+            self._find_damage()
             raise
+        # Damage may also read as another type: the digests, which scanning passes by, tell.
+        if any(table.schema[name] != COMMON[name] for name in COMMON.keys() & table.schema.keys()):
+            self._find_damage()
+        return table
+
+    def _find_damage(self) -> None:
+        """Name the damaged file: the library does not say which of thousands it was."""
+        for path in self.files():
+            read_sealed(path)
 
     def _path(self, block: int, attempt: int) -> Path:
         return self._blocks / f"{Part(block, attempt, ()).stem}.parquet"
