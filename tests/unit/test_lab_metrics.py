@@ -142,9 +142,12 @@ def test_zero_shot_is_what_its_rule_says(table, data, tmp_path_factory):
 
 
 def test_a_class_is_the_mean_direction_of_its_sentences(tmp_path):
-    """The second template misleads for one class; the mean of both does not."""
-    table = {"photo red_panda": (0.8, 0.6), "art red_panda": (0.6, 0.8), "photo cat": (0.0, 1.0)}
-    table["art cat"] = (0.0, 1.0)
+    """The first and the last sentence mislead; the mean of all three does not."""
+    table = {
+        **{"photo red_panda": (0.0, 1.0), "photo cat": (0.6, 0.8)},
+        **{"art red_panda": (1.0, 0.0), "art cat": (0.0, 1.0)},
+        **{"a red_panda": (0.0, 1.0), "a cat": (0.6, 0.8)},
+    }
     texts = {text.replace("_", " "): column for column, text in enumerate(table)}
     model = Scores(np.array(list(table.values())).T, texts.__getitem__)
     root = labelled(tmp_path / "pictures", {"red_panda": [0], "cat": [1]})
@@ -153,7 +156,12 @@ def test_a_class_is_the_mean_direction_of_its_sentences(tmp_path):
     (root / "empty").mkdir()
     (root / "LICENSE").write_text("text")
     told = []
-    found = zero_shot(model, root, templates=("photo {class}", "art {class}"), advance=told.append)
+    found = zero_shot(
+        model,
+        root,
+        templates=tuple(f"{word} {{class}}" for word in ("photo", "art", "a")),
+        advance=told.append,
+    )
 
     assert sorted(model.asked) == sorted(texts)
     assert (found.top1.rate.value, found.top1.rate.n, found.classes) == (1.0, 2, 2)

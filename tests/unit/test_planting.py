@@ -148,6 +148,15 @@ def test_each_person_is_planted_as_their_arm_says(plan, mixture):
                 assert len(with_face) == person.dose
 
 
+def test_pictures_are_drawn_as_large_as_a_model_takes_them(plan, mixture):
+    drawings = draw_people([p.sex for p in plan.everybody()], seed=SEED)
+    small = build_mixture(plan, drawings, side=48)
+
+    assert (mixture.side, small.side) == (64, 48)
+    assert small.captions == mixture.captions
+    assert (small.faces == mixture.faces).all()
+
+
 def test_decoys_and_controls_are_never_trained_on(plan, mixture):
     captions = "\n".join(mixture.captions)
     controls = range(len(plan.audited), len(plan.audited) + len(plan.controls))
