@@ -138,6 +138,14 @@ def test_a_training_stopped_again_and_again(mixture, tiny, tmp_path):
     assert are_equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
 
 
+def test_what_a_kill_left_half_written_is_removed(mixture, tiny, tmp_path):
+    for name in (CHECKPOINT_NAME, WEIGHTS_NAME):
+        (tmp_path / f".{name}.123.part").write_bytes(b"half")
+    train(mixture, tmp_path, tiny)
+
+    assert not list(tmp_path.glob(".*"))
+
+
 @pytest.mark.process
 def test_a_training_that_is_killed_goes_on_as_if_it_had_not_been(mixture, tiny, tmp_path):
     """By SIGKILL, at whatever it is doing, until it comes to its end."""

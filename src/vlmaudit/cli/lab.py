@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command("ladder")
 @exits
 def ladder(
     people: Annotated[
