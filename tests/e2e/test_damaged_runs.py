@@ -24,7 +24,7 @@ from vlmaudit.results.files import write_text
 
 fuzzing = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "fuzzing.py")))
 pick = fuzzing.pick
-SHORT, LONG = 80, 1200
+SHORT, LONG = 60, 1200
 
 PEOPLE, CONTROLS, NAMES = 4, 20, 200
 """As many controls and names as a test of face against name needs."""

@@ -198,7 +198,7 @@ def votes_file(rng, folder):
             table = pl.DataFrame(rows, strict=False, infer_schema_length=None)
             if rows and rng.random() < 0.1:
                 name = pick(rng, table.columns)
-                kind = pick(rng, [pl.Categorical, pl.Binary, pl.Int64, pl.Date, pl.Object, pl.Null])
+                kind = pick(rng, [pl.Categorical, pl.Binary, pl.Int64, pl.Date, pl.Null])
                 with contextlib.suppress(pl.exceptions.PolarsError):
                     table = table.with_columns(pl.col(name).cast(kind, strict=False))
             table.write_parquet(file)
@@ -515,7 +515,7 @@ def a_heavy_model(rng, folder, world):
 
 
 COMMANDS = {
-    "option": (some_options, 60, 700),
+    "option": (some_options, 45, 700),
     "place": (some_place, 30, 300),
     "study": (a_study, 20, 250),
     "table": (a_table_of_votes, 30, 400),
