@@ -39,7 +39,7 @@ def ladder(
     seeds: Annotated[int, typer.Option(help="Squares of targets, each of its own seed.")] = 3,
     steps: Annotated[int, typer.Option(help="Training steps a target.")] = 1000,
     architecture: Annotated[
-        str, typer.Option(help="lab-resnet-64, a name of open_clip, or a file.")
+        str, typer.Option(help="lab-resnet-64, lab-resnet-48, a name of open_clip, or a file.")
     ] = "lab-resnet-64",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the training.")] = "fp32",
     controls: Annotated[int, typer.Option(help="People neither planted nor audited.")] = 60,
