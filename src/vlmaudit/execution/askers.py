@@ -1,6 +1,6 @@
 """How each kind of model is asked in an identity-inference run: embeddings, or only labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
@@ -84,7 +84,7 @@ class Asker(Protocol):
         """Ask it, where it was not."""
         ...
 
-    def observe(self, cases: Sequence[Case]) -> Iterator[pl.DataFrame]:
+    def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
         """Ask some cases of one block."""
         ...
 
@@ -170,7 +170,7 @@ class AsksEmbeddings:
             write_texts(run.private, rows)
         self._dim = rows.shape[2]
 
-    def observe(self, cases: Sequence[Case]) -> Iterator[pl.DataFrame]:
+    def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
         return observe_pictures(
             self._model, cases, dim=self._dim, batch=self._batch, pool=self._pool
         )
@@ -267,7 +267,7 @@ class AsksLabels:
     def prepare(self, run: RunFolder, console: Console) -> None:
         """Nothing: every request brings its names along."""
 
-    def observe(self, cases: Sequence[Case]) -> Iterator[pl.DataFrame]:
+    def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
         return observe_choices(self._model, cases, self._names_for)
 
     def _names_for(self, case: Case) -> Sequence[str]:

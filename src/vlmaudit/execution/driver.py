@@ -1,7 +1,10 @@
 """The loop that asks what is left of a run, alone or beside other processes."""
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -14,7 +17,7 @@ from vlmaudit.results.numbers import counted
 from vlmaudit.results.outcomes import Schema
 from vlmaudit.results.reuse import Reusable
 
-Observe = Callable[[Sequence[Case]], Iterator[pl.DataFrame]]
+Observe = Callable[[Sequence[Case]], Generator[pl.DataFrame, None, None]]
 """Asks cases of one block, in their order, and gives outcomes batch by batch."""
 
 _LOOK_AGAIN_S: Final = 0.5
@@ -107,11 +110,38 @@ def _settle(
             for outcomes, origin in reuse.answers(claim.missing):
                 claim.add(outcomes, origin)
                 advance(len(outcomes))
-        for outcomes in observe(_chosen(cases, claim)):
-            claim.add(outcomes, environment)
-            advance(len(outcomes))
-        claim.seal()
+        answers = observe(_chosen(cases, claim))
+        try:
+            for outcomes in answers:
+                with _held_back():
+                    claim.add(outcomes, environment)
+                advance(len(outcomes))
+        except KeyboardInterrupt as stop:
+            # What came in while the last batch was written is kept, too.
+            with contextlib.suppress(KeyboardInterrupt):
+                claim.add(answers.throw(stop), environment)
+            if not claim.missing:
+                claim.seal()
+            raise
+        with _held_back():
+            claim.seal()
     return True
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until what is being written is written."""
+    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _chosen(cases: Sequence[Case], claim: Claim) -> list[Case]:

@@ -1,6 +1,6 @@
 """The costly half: what the model says of pictures and names, and nothing of what it means."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import groupby
 from pathlib import Path
@@ -55,7 +55,7 @@ def embedding_columns(dim: int) -> Schema:
 
 def observe_pictures(
     model: ContrastiveModel, cases: Sequence[Case], *, dim: int, batch: int, pool: Executor
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """The embedding of every picture, batch by batch; a failure is a row with its reason.
 
     Args:
@@ -99,7 +99,7 @@ def observe_choices(
     model: LabelOnlyModel,
     cases: Sequence[Case],
     names_for: Callable[[Case], Sequence[str]],
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """Which name each template gives each picture, as the answers come in.
 
     Args:
@@ -139,6 +139,7 @@ def observe_choices(
             missing -= len(outcomes)
             yield _choice_table(outcomes)
     except KeyboardInterrupt:
+        is_over.set()
         if outcomes := _drain(arrived, wait=False):
             yield _choice_table(outcomes)
         raise
