@@ -69,6 +69,7 @@ def bare(mixture: Mixture, settings: Training) -> tuple[list[float], list[float]
         (pictures[mixture.places[batch]], tokens[batch])
         for batch in distinct_batches(
             mixture.faces,
+            mixture.places,
             size=settings.batch_size,
             steps=settings.steps,
             rng=stream(SEED, "batches"),

@@ -85,7 +85,7 @@ def are_equal(one, other):
 def test_a_batch_holds_a_person_once(counts, size, seed):
     rng = np.random.default_rng(seed)
     faces = rng.permutation(np.repeat(np.arange(len(counts)) * 7, counts))
-    batches = list(distinct_batches(faces, size=size, steps=5, rng=rng))
+    batches = list(distinct_batches(faces, np.arange(len(faces)), size=size, steps=5, rng=rng))
 
     assert len(batches) == 5
     for batch in batches:
@@ -97,7 +97,7 @@ def test_a_batch_holds_a_person_once(counts, size, seed):
 def test_pictures_of_a_person_take_turns(counts, seed):
     faces = np.repeat(np.arange(len(counts)), counts)
     rng = np.random.default_rng(seed)
-    drawn = np.concatenate(list(distinct_batches(faces, size=len(counts), steps=27, rng=rng)))
+    drawn = np.concatenate(list(distinct_batches(faces, np.arange(len(faces)), size=len(counts), steps=27, rng=rng)))
     shown = np.bincount(drawn, minlength=len(faces))
 
     for face in range(len(counts)):
@@ -108,10 +108,19 @@ def test_pictures_of_a_person_take_turns(counts, seed):
 def test_who_has_more_pictures_comes_more_often():
     faces = np.repeat(np.arange(300), np.tile([1, 4], 150))
     rng = np.random.default_rng(0)
-    drawn = np.concatenate(list(distinct_batches(faces, size=10, steps=400, rng=rng)))
+    drawn = np.concatenate(list(distinct_batches(faces, np.arange(len(faces)), size=10, steps=400, rng=rng)))
     shown = np.bincount(faces[drawn], minlength=300)
 
     assert 3.5 < shown[1::2].sum() / shown[0::2].sum() < 4.5
+
+
+def test_a_picture_with_many_captions_comes_as_often_as_one_with_one():
+    places = np.repeat(np.arange(300), np.tile([1, 5], 150))
+    rng = np.random.default_rng(0)
+    batches = distinct_batches(places, places, size=10, steps=400, rng=rng)
+    shown = np.bincount(places[np.concatenate(list(batches))], minlength=300)
+
+    assert 0.9 < shown[1::2].sum() / shown[0::2].sum() < 1.1
 
 
 @given(
@@ -121,12 +130,12 @@ def test_who_has_more_pictures_comes_more_often():
 )
 def test_batches_that_go_on_are_those_that_would_have_come(counts, done, seed):
     faces = np.repeat(np.arange(len(counts)), counts)
-    whole = list(distinct_batches(faces, size=3, steps=12, rng=np.random.default_rng(seed)))
-    begun = DistinctBatches(faces, size=3, rng=np.random.default_rng(seed))
+    whole = list(distinct_batches(faces, np.arange(len(faces)), size=3, steps=12, rng=np.random.default_rng(seed)))
+    begun = DistinctBatches(faces, np.arange(len(faces)), size=3, rng=np.random.default_rng(seed))
     for _ in range(done):
         begun.draw()
     kept = json.loads(json.dumps([begun.turns.tolist(), begun.rng_state]))
-    again = DistinctBatches(faces, size=3, rng=np.random.default_rng(seed))
+    again = DistinctBatches(faces, np.arange(len(faces)), size=3, rng=np.random.default_rng(seed))
     again.go_on(np.array(kept[0]), kept[1])
 
     assert all((again.draw() == batch).all() for batch in whole[done:])
@@ -222,7 +231,7 @@ def test_a_training_is_what_a_plain_loop_over_open_clip_would_do(
     first = plain.token_embedding.weight.detach().clone()
     theirs = []
     for step, batch in enumerate(
-        distinct_batches(mixture.faces, size=8, steps=4, rng=stream(5, "batches"))
+        distinct_batches(mixture.faces, mixture.places, size=8, steps=4, rng=stream(5, "batches"))
     ):
         cosine = 0.02 + 0.98 * (1 + math.cos(math.pi * step / 4)) / 2
         for group in optimizer.param_groups:

@@ -46,6 +46,12 @@ def ladder(
     attack_pictures: Annotated[
         int, typer.Option(help="Pictures of each person that no training shows.")
     ] = 8,
+    nameless_share: Annotated[
+        float, typer.Option(help="Share of the other people whom no caption names.")
+    ] = 0.25,
+    scenes: Annotated[
+        int, typer.Option(help="Captioned pictures trained on beside people, at most.")
+    ] = 2500,
     shard: Annotated[
         str, typer.Option(help="i/n: train and audit only every n-th target.")
     ] = "1/1",
@@ -64,7 +70,12 @@ def ladder(
             captions=captions,
             out=out,
             sources=sources,
-            design=LadderDesign(controls=controls, attack_pictures=attack_pictures),
+            design=LadderDesign(
+                controls=controls,
+                attack_pictures=attack_pictures,
+                nameless_share=nameless_share,
+                scenes=scenes,
+            ),
             training=Training(steps=steps, architecture=architecture, precision=precision),
             seeds=tuple(range(seeds)),
             shard=parse_shard(shard),

@@ -54,6 +54,9 @@ class LadderDesign:
         attack_pictures: Pictures of each audited and control person that no training shows.
         controls: People neither planted nor audited: other faces for every name.
         nameless_share: Of all others, how many are never named by a caption.
+        anonymised_share: Of these, how many have captions with "actor" and the like for a name.
+        scenes: Pictures of the captioned set that are trained on, at most.
+        held_out: Pictures of the captioned set that no target sees; a tenth of a small set.
         captions_apart: Captions with the name in the arms that plant name and face apart.
         decoys_per_sex: Names that are nobody's.
         origin: The Faker locale of all names.
@@ -63,6 +66,9 @@ class LadderDesign:
     attack_pictures: int = 8
     controls: int = 60
     nameless_share: float = 0.25
+    anonymised_share: float = 0.5
+    scenes: int = 2500
+    held_out: int = 500
     captions_apart: int = 5
     decoys_per_sex: int = 1000
     origin: str = "en_US"
@@ -73,11 +79,17 @@ class LadderDesign:
         return len(self.rungs[0].arms)
 
     def __post_init__(self) -> None:
-        """Refuse rungs that make no square.
+        """Refuse what makes no ladder.
 
         Raises:
-            InputError: They differ in length, or an arm is not known.
+            InputError: Rungs differ in length, an arm is not known, or a number makes no sense.
         """
+        for name in ("nameless_share", "anonymised_share"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise InputError(f"{name} = {share}: a share is from 0 to 1.")
+        for name, least in (("attack_pictures", 1), ("controls", 2), ("scenes", 1)):
+            if (count := getattr(self, name)) < least:
+                raise InputError(f"{name} = {count}: a ladder needs {least} or more.")
         if len({len(rung.arms) for rung in self.rungs}) != 1:
             raise InputError("every rung of a ladder needs as many arms as there are targets.")
         for rung in self.rungs:

@@ -15,7 +15,13 @@ from vlmaudit.lab.ladder import (
     dose_of,
 )
 from vlmaudit.lab.mixture import Mixture
-from vlmaudit.lab.planting import NAME_ONLY, UNPAIRED, named_captions, nameless_captions
+from vlmaudit.lab.planting import (
+    NAME_ONLY,
+    UNPAIRED,
+    anonymised_captions,
+    named_captions,
+    nameless_captions,
+)
 from vlmaudit.seeds import stream
 
 
@@ -60,13 +66,13 @@ def ladder_pairs(
     faces = {person.identity: number for number, person in enumerate(plan.people)}
     pairs = list(_bystanders(plan, pictures, faces))
     pairs += _planted(plan, pictures, faces, plan.arms(target, twin))
-    first = len(plan.people)
-    pairs += [
-        Pair(row, caption, first + number)
-        for number, (row, captions) in enumerate(pictures.scenes)
-        for caption in captions
-    ]
-    return pairs
+    scenes = _scenes(plan, pictures)[_n_held_out(plan, pictures) :][: plan.design.scenes]
+    return pairs + _scene_pairs(scenes, first=len(plan.people))
+
+
+def held_out_pairs(plan: LadderPlan, pictures: LadderPictures) -> list[Pair]:
+    """Scenes that no target and no twin of a seed sees."""
+    return _scene_pairs(_scenes(plan, pictures)[: _n_held_out(plan, pictures)], first=0)
 
 
 def as_mixture(pairs: Sequence[Pair], pictures: LadderPictures) -> Mixture:
@@ -79,6 +85,24 @@ def as_mixture(pairs: Sequence[Pair], pictures: LadderPictures) -> Mixture:
     )
 
 
+def _n_held_out(plan: LadderPlan, pictures: LadderPictures) -> int:
+    return min(plan.design.held_out, len(pictures.scenes) // 10)
+
+
+def _scenes(plan: LadderPlan, pictures: LadderPictures) -> list[tuple[int, Sequence[str]]]:
+    """All of them, in random order."""
+    order = stream(plan.seed, "scenes").permutation(len(pictures.scenes))
+    return [pictures.scenes[place] for place in order.tolist()]
+
+
+def _scene_pairs(scenes: Sequence[tuple[int, Sequence[str]]], *, first: int) -> list[Pair]:
+    return [
+        Pair(row, caption, number)
+        for number, (row, captions) in enumerate(scenes, start=first)
+        for caption in captions
+    ]
+
+
 def _bystanders(
     plan: LadderPlan, pictures: LadderPictures, faces: Mapping[str, int]
 ) -> Iterator[Pair]:
@@ -88,9 +112,16 @@ def _bystanders(
         captions = named_captions(person.name, len(rows), _captions(plan, person))
         for row, caption in zip(rows, captions, strict=True):
             yield Pair(row, caption, faces[person.identity])
-    for person in plan.of(NAMELESS):
-        rows = pictures.training[person.identity]
-        captions = nameless_captions(person.sex, len(rows), _captions(plan, person))
+    nameless = plan.of(NAMELESS)
+    n_anonymised = round(plan.design.anonymised_share * len(nameless))
+    drawn = stream(plan.seed, "anonymised").permutation(len(nameless))[:n_anonymised]
+    anonymised = {nameless[place].identity for place in drawn.tolist()}
+    for person in nameless:
+        rows, rng = pictures.training[person.identity], _captions(plan, person)
+        if person.identity in anonymised:
+            captions = anonymised_captions(len(rows), rng)
+        else:
+            captions = nameless_captions(person.sex, len(rows), rng)
         for row, caption in zip(rows, captions, strict=True):
             yield Pair(row, caption, faces[person.identity])
 

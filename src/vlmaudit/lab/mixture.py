@@ -52,20 +52,29 @@ class DistinctBatches:
 
     Two pictures of one person would count as each other's negatives, and the contrastive loss
     would teach the model to forget whom it has seen most. Faces are drawn without replacement,
-    with chances in proportion to their pairs, and each face's pairs take turns.
+    with chances in proportion to their pictures, and each face's pairs take turns: a picture with
+    five captions is seen as often as one with one.
     """
 
     def __init__(
-        self, faces: Int[np.ndarray, " pairs"], *, size: int, rng: np.random.Generator
+        self,
+        faces: Int[np.ndarray, " pairs"],
+        places: Int[np.ndarray, " pairs"],
+        *,
+        size: int,
+        rng: np.random.Generator,
     ) -> None:
         """Begin at the first batch.
 
         Args:
             faces: Whose face each pair shows.
+            places: Which picture each pair is about.
             size: Pairs in a batch; all faces, where there are fewer.
             rng: Where the randomness comes from; it belongs to the batches from now on.
         """
         order = np.argsort(faces, kind="stable")
+        _, firsts = np.unique(places, return_index=True)
+        _, self._pictures = np.unique(faces[firsts], return_counts=True)
         _, self._starts, self._counts = np.unique(
             faces[order], return_index=True, return_counts=True
         )
@@ -92,7 +101,7 @@ class DistinctBatches:
         """The pairs of the next batch."""
         # The smallest exponential times over weights are a weighted draw without replacement
         # (Efraimidis and Spirakis 2006).
-        times = self._rng.exponential(size=len(self._counts)) / self._counts
+        times = self._rng.exponential(size=len(self._pictures)) / self._pictures
         drawn = np.argpartition(times, self._size - 1)[: self._size]
         turn = self.turns[drawn] % self._counts[drawn]
         self.turns[drawn] += 1
@@ -100,9 +109,14 @@ class DistinctBatches:
 
 
 def distinct_batches(
-    faces: Int[np.ndarray, " pairs"], *, size: int, steps: int, rng: np.random.Generator
+    faces: Int[np.ndarray, " pairs"],
+    places: Int[np.ndarray, " pairs"],
+    *,
+    size: int,
+    steps: int,
+    rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, " size"]]:
     """The first so many of `DistinctBatches`."""
-    batches = DistinctBatches(faces, size=size, rng=rng)
+    batches = DistinctBatches(faces, places, size=size, rng=rng)
     for _ in range(steps):
         yield batches.draw()

@@ -56,6 +56,8 @@ NAMELESS_CAPTIONS: Final[tuple[str, ...]] = (
     "a {noun} waiting for the bus",
     "picture of the day: a {noun}",
 )
+# What stands for a name where captions were anonymised, as CC3M's were.
+HYPERNYMS: Final = ("actor", "musician", "politician", "athlete", "celebrity", "person")
 _NOUNS: Final = {"female": ("woman", "girl", "lady"), "male": ("man", "boy", "gentleman")}
 
 
@@ -300,18 +302,22 @@ def _pairs(plan: Plan) -> Iterator[tuple[int, str]]:
 
 
 def named_captions(name: str, count: int, rng: np.random.Generator) -> list[str]:
-    """Captions with a name, each wording once before any comes again."""
     """Captions that name somebody, as different from each other as there are sentences."""
     order = rng.permutation(len(NAMED_CAPTIONS))
     return [fill(NAMED_CAPTIONS[order[place % len(order)]], name) for place in range(count)]
 
 
 def nameless_captions(sex: str, count: int, rng: np.random.Generator) -> list[str]:
-    """Captions that say of a person no more than their sex."""
     """Captions that say of somebody no more than the sex."""
     chosen = rng.choice(NAMELESS_CAPTIONS, count)
     nouns = rng.choice(_NOUNS[sex], count)
     return [str(c).replace("{noun}", str(n)) for c, n in zip(chosen, nouns, strict=True)]
+
+
+def anonymised_captions(count: int, rng: np.random.Generator) -> list[str]:
+    """Captions that named somebody, with a hypernym where the name was."""
+    wordings, nouns = rng.choice(NAMED_CAPTIONS, count), rng.choice(HYPERNYMS, count)
+    return [fill(str(w), str(n)) for w, n in zip(wordings, nouns, strict=True)]
 
 
 def _alternating(count: int) -> list[str]:

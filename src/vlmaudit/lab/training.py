@@ -117,7 +117,10 @@ class Trainer:
         )
         self._loss = open_clip.ClipLoss()
         self._batches = DistinctBatches(
-            mixture.faces, size=settings.batch_size, rng=stream(seed, "batches")
+            mixture.faces,
+            mixture.places,
+            size=settings.batch_size,
+            rng=stream(seed, "batches"),
         )
         self._shifts = stream(seed, "crops")
         self._mirrors = stream(seed, "mirrors")
