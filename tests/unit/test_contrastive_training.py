@@ -97,7 +97,9 @@ def test_a_batch_holds_a_person_once(counts, size, seed):
 def test_pictures_of_a_person_take_turns(counts, seed):
     faces = np.repeat(np.arange(len(counts)), counts)
     rng = np.random.default_rng(seed)
-    drawn = np.concatenate(list(distinct_batches(faces, np.arange(len(faces)), size=len(counts), steps=27, rng=rng)))
+    drawn = np.concatenate(
+        list(distinct_batches(faces, np.arange(len(faces)), size=len(counts), steps=27, rng=rng))
+    )
     shown = np.bincount(drawn, minlength=len(faces))
 
     for face in range(len(counts)):
@@ -108,7 +110,9 @@ def test_pictures_of_a_person_take_turns(counts, seed):
 def test_who_has_more_pictures_comes_more_often():
     faces = np.repeat(np.arange(300), np.tile([1, 4], 150))
     rng = np.random.default_rng(0)
-    drawn = np.concatenate(list(distinct_batches(faces, np.arange(len(faces)), size=10, steps=400, rng=rng)))
+    drawn = np.concatenate(
+        list(distinct_batches(faces, np.arange(len(faces)), size=10, steps=400, rng=rng))
+    )
     shown = np.bincount(faces[drawn], minlength=300)
 
     assert 3.5 < shown[1::2].sum() / shown[0::2].sum() < 4.5
@@ -130,7 +134,11 @@ def test_a_picture_with_many_captions_comes_as_often_as_one_with_one():
 )
 def test_batches_that_go_on_are_those_that_would_have_come(counts, done, seed):
     faces = np.repeat(np.arange(len(counts)), counts)
-    whole = list(distinct_batches(faces, np.arange(len(faces)), size=3, steps=12, rng=np.random.default_rng(seed)))
+    whole = list(
+        distinct_batches(
+            faces, np.arange(len(faces)), size=3, steps=12, rng=np.random.default_rng(seed)
+        )
+    )
     begun = DistinctBatches(faces, np.arange(len(faces)), size=3, rng=np.random.default_rng(seed))
     for _ in range(done):
         begun.draw()

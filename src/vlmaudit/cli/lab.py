@@ -11,7 +11,7 @@ from vlmaudit.cli.shared import exits, progress_console
 Precision = Literal["fp32", "amp_bf16"]
 
 if TYPE_CHECKING:
-    from vlmaudit.studies.ladder_finding import LadderFinding
+    from vlmaudit.studies.ladder_records import LadderFinding
 
 app = typer.Typer(
     name="lab",
@@ -35,6 +35,9 @@ def ladder(
     ],
     sources: Annotated[
         Path | None, typer.Option(help="A table identity,source; doses are randomised within.")
+    ] = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="A folder of pictures a class, for zero-shot accuracy.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Squares of targets, each of its own seed.")] = 3,
     steps: Annotated[int, typer.Option(help="Training steps a target.")] = 1000,
@@ -63,6 +66,7 @@ def ladder(
     from vlmaudit.lab.ladder import LadderDesign
     from vlmaudit.lab.training import Training
     from vlmaudit.studies.ladder import Ladder, run_ladder
+    from vlmaudit.studies.ladder_page import PAGE
 
     finding = run_ladder(
         Ladder(
@@ -70,6 +74,7 @@ def ladder(
             captions=captions,
             out=out,
             sources=sources,
+            labelled=labelled,
             design=LadderDesign(
                 controls=controls,
                 attack_pictures=attack_pictures,
@@ -87,32 +92,25 @@ def ladder(
     if json:
         sys.stdout.write(finding.model_dump_json(indent=2, by_alias=True) + "\n")
     else:
-        _show(finding)
+        _show(finding, out / PAGE)
 
 
-def _show(finding: "LadderFinding") -> None:
+def _show(finding: "LadderFinding", page: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vlmaudit.results.numbers import decimal, p_value, rate
+    from vlmaudit.results.numbers import count, visible
+    from vlmaudit.studies.ladder_words import arm_words, headline, overall_rows, sentences, share
 
-    console = Console()
+    console = Console(highlight=False)
     table = Table(box=None, title=f"{finding.people} people in {finding.targets} targets a seed")
-    for heading in ("Seed", "Planted", "p of at most .05", "Detected"):
-        table.add_column(heading)
-    for row in finding.doses:
-        table.add_row(str(row.seed), row.arm, rate(row.small_p), rate(row.detected))
+    for heading in ("Arm", "n", "p of at most .05", "Detected"):
+        table.add_column(heading, justify="right" if heading == "n" else "left")
+    for row in overall_rows(finding):
+        rates = (share(row.small_p), share(row.detected))
+        table.add_row(arm_words(row.arm), count(row.small_p.n), *rates)
+    console.print(headline(finding), style="bold")
     console.print(table)
-    for test in finding.responses:
-        console.print(
-            f"{test.name}: correlation {decimal(test.statistic)}, {p_value(test.p)}",
-            highlight=False,
-        )
-    for effect in finding.effects:
-        value = effect.difference.value
-        console.print(
-            f"seed {effect.seed}, {effect.compared}, {effect.dose} times: "
-            f"{decimal(value) if value is not None else '–'} SDs "
-            f"(n = {effect.difference.n}), {p_value(effect.test.p)}",
-            highlight=False,
-        )
+    for sentence in sentences(finding):
+        console.print(sentence)
+    console.print(f"Page: {visible(str(page))}")

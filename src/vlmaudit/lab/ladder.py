@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from vlmaudit.data.candidates import Candidate, draw_names
 from vlmaudit.errors import InputError
 from vlmaudit.lab.planting import NAME_ONLY, NEVER, PAIRED, SEXES, UNPAIRED
 from vlmaudit.seeds import stream
-from vlmaudit.stats.assignment import laddered_arms
+from vlmaudit.stats.assignment import laddered_arms, swapped_arms
 
 Twin = Literal["planted", "clean", "swapped"]
 
@@ -167,7 +165,7 @@ class LadderPlan:
         if twin == "clean":
             arms = [NEVER] * len(arms)
         if twin == "swapped":
-            arms = _swapped(arms, strata, stream(self.seed, "swapped", target))
+            arms = swapped_arms(arms, strata, target=target, seed=self.seed)
         return {person.identity: arm for person, arm in zip(audited, arms, strict=True)}
 
 
@@ -306,17 +304,3 @@ def _names(
     own = [drawn[sex].pop() for sex in sexes]
     decoys = tuple(Candidate(name, sex, design.origin) for sex in SEXES for name in drawn[sex])
     return own, decoys
-
-
-def _swapped(arms: Sequence[str], strata: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """Members and people who were never planted change places, as many as there are of both."""
-    after = list(arms)
-    for stratum in sorted(set(strata)):
-        inside = [place for place, own in enumerate(strata) if own == stratum]
-        never = [place for place in inside if arms[place] == NEVER]
-        members = [place for place in inside if dose_of(arms[place]) is not None]
-        for one, other in zip(
-            rng.permutation(never).tolist(), rng.permutation(members).tolist(), strict=False
-        ):
-            after[one], after[other] = arms[other], arms[one]
-    return after

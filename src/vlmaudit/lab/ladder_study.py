@@ -35,14 +35,16 @@ class LadderMaterial:
 
     Attributes:
         people: Everybody with pictures.
-        files: The attack pictures of everybody.
+        attacks: The files of everybody's attack pictures.
+        trained: The files of everybody's training pictures, in the order in which doses take them.
         pictures: All that can be trained on.
         split: Sides and sessions, with counts of what was taken out.
         left_out: Pictures that could not be read, with their reasons.
     """
 
     people: tuple[Available, ...]
-    files: Mapping[str, tuple[Path, ...]]
+    attacks: Mapping[str, tuple[Path, ...]]
+    trained: Mapping[str, tuple[Path, ...]]
     pictures: LadderPictures
     split: PeopleSplit
     left_out: Mapping[str, str]
@@ -110,8 +112,12 @@ def prepare_material(
             for person in everybody.persons
             if person.identity in split.people
         ),
-        files={
+        attacks={
             identity: tuple(files[keys[number]][1] for number in own.attack)
+            for identity, own in split.people.items()
+        },
+        trained={
+            identity: tuple(files[keys[number]][1] for number in own.train)
             for identity, own in split.people.items()
         },
         pictures=LadderPictures(
@@ -159,6 +165,11 @@ class LadderTarget:
         return self.folder / "controls"
 
     @property
+    def seen(self) -> Path:
+        """Planted people, with pictures that were trained on."""
+        return self.folder / "seen"
+
+    @property
     def names(self) -> Path:
         """The decoy names."""
         return self.folder / "names.csv"
@@ -181,8 +192,8 @@ def write_target(target: LadderTarget, plan: LadderPlan, material: LadderMateria
     """Write whom a target is asked about, and give the pairs that it is trained on."""
     arms = plan.arms(target.number, target.twin)
     make_private(target.folder)
-    _write_people(target.people, plan, plan.of("audited"), arms, material)
-    _write_people(target.controls, plan, plan.of("control"), {}, material)
+    _write_people(target.people, plan, plan.of("audited"), arms, material.attacks)
+    _write_people(target.controls, plan, plan.of("control"), {}, material.attacks)
     write_csv(target.names, ("name", "sex", "origin"), [asdict(decoy) for decoy in plan.decoys])
     pairs = ladder_pairs(plan, material.pictures, target=target.number, twin=target.twin)
     planted = pl.DataFrame(
@@ -192,6 +203,21 @@ def write_target(target: LadderTarget, plan: LadderPlan, material: LadderMateria
     )
     write_whole(target.folder / "planted.parquet", planted.write_parquet, private=True)
     return pairs
+
+
+def write_seen(target: LadderTarget, plan: LadderPlan, material: LadderMaterial) -> bool:
+    """Write whoever was planted as often as there are attack pictures, with the planted pictures.
+
+    Returns:
+        Whether there is anybody.
+    """
+    arms = plan.arms(target.number, target.twin)
+    n = plan.design.attack_pictures
+    persons = [p for p in plan.of("audited") if (dose_of(arms[p.identity]) or 0) >= n]
+    if persons:
+        trained = {p.identity: material.trained[p.identity][:n] for p in persons}
+        _write_people(target.seen, plan, persons, arms, trained)
+    return bool(persons)
 
 
 def write_planted(target: LadderTarget, plan: LadderPlan) -> None:
@@ -222,12 +248,12 @@ def _write_people(
     plan: LadderPlan,
     persons: Sequence[LadderPerson],
     arms: Mapping[str, str],
-    material: LadderMaterial,
+    files: Mapping[str, Sequence[Path]],
 ) -> None:
-    """A people folder of links to attack pictures, under fictitious names."""
+    """A people folder of links to pictures, under fictitious names."""
     for person in persons:
         own = make_private(folder / person.identity)
-        for path in material.files[person.identity]:
+        for path in files[person.identity]:
             link = own / path.name
             if not link.is_symlink():
                 link.symlink_to(os.path.relpath(path.resolve(), own.resolve()))

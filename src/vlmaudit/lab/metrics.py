@@ -13,13 +13,13 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from PIL import Image
-from pydantic import Field
 
 from vlmaudit.data.images import PictureError, is_picture, open_picture
 from vlmaudit.errors import InputError, ModelError
+from vlmaudit.lab.hit_rates import HitRate, Retrieval, ZeroShot
 from vlmaudit.lab.mixture import Mixture
 from vlmaudit.models.base import ContrastiveModel
-from vlmaudit.results.records import Estimate, Record
+from vlmaudit.results.records import Estimate
 from vlmaudit.stats.intervals import clopper_pearson
 
 CLASS_TEMPLATES: Final = ("a photo of a {class}",)
@@ -29,31 +29,6 @@ _METHOD: Final = "Clopper-Pearson"
 
 Advance = Callable[[int], object]
 """Told how many more pictures are done."""
-
-
-class HitRate(Record):
-    """How often what is right is among the best k."""
-
-    rate: Estimate = Field(description="Share of the pictures; no value where all must be right.")
-    chance: float = Field(description="What a model that knows nothing reaches on average.")
-
-
-class ZeroShot(Record):
-    """Accuracy on labelled pictures without having been trained on their labels."""
-
-    top1: HitRate
-    top5: HitRate
-    classes: int = Field(description="Labels to choose from.")
-    failed: dict[str, int] = Field(description="Pictures that could not be asked, by reason.")
-
-
-class Retrieval(Record):
-    """How often a picture's own caption is among the best of all captions."""
-
-    rank1: HitRate
-    rank5: HitRate
-    captions: int = Field(description="Different captions to choose from.")
-    failed: dict[str, int] = Field(description="Pictures that could not be asked, by reason.")
 
 
 def open_clip_templates() -> tuple[str, ...]:

@@ -107,6 +107,33 @@ def laddered_arms(
     return latin_square(strata, ladders, target=target, rng=stream(seed, "ladder"))
 
 
+def exchange(arms: Sequence[str], strata: Sequence[str], *, rng: np.random.Generator) -> list[str]:
+    """Arms after planted units have changed places with units that never were.
+
+    Within each stratum, as many pairs change places as there are of both.
+
+    >>> exchange(["never", "paired 5"], ["a", "a"], rng=np.random.default_rng(0))
+    ['paired 5', 'never']
+    """
+    after = list(arms)
+    for stratum in sorted(set(strata)):
+        inside = [place for place, own in enumerate(strata) if own == stratum]
+        never = [place for place in inside if arms[place] == "never"]
+        members = [place for place in inside if arms[place].startswith("paired ")]
+        for one, other in zip(
+            rng.permutation(never).tolist(), rng.permutation(members).tolist(), strict=False
+        ):
+            after[one], after[other] = arms[other], arms[one]
+    return after
+
+
+def swapped_arms(
+    arms: Sequence[str], strata: Sequence[str], *, target: int, seed: int
+) -> list[str]:
+    """The arms of a target's swapped twin: asked when planting and when checking."""
+    return exchange(arms, strata, rng=stream(seed, "swapped", target))
+
+
 @dataclass(frozen=True, slots=True)
 class DoseResponse:
     """Whether scores rise with the planted dose, tested by planting again on paper."""

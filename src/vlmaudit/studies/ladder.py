@@ -1,38 +1,40 @@
 """The ladder: the IDIA paper's controlled experiment (section 4.3), repaired, as one command."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from vlmaudit.audits.identity_inference.run import FINDING, read_finding
-from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.data.captions import count_captioned
 from vlmaudit.data.csv_tables import read_csv
-from vlmaudit.errors import InputError
-from vlmaudit.execution.local import Target, run_identity_inference
+from vlmaudit.data.identities import read_people
+from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.plan import Shard
 from vlmaudit.execution.progress import progress, say
-from vlmaudit.lab.contrastive import train_contrastive
-from vlmaudit.lab.ladder import LadderDesign, LadderPlan, plan_ladder
-from vlmaudit.lab.ladder_mixture import as_mixture
-from vlmaudit.lab.ladder_study import (
-    PLANTED,
-    LadderMaterial,
-    LadderTarget,
-    ladder_targets,
-    prepare_material,
-    write_planted,
-    write_target,
-)
+from vlmaudit.lab.ladder import LadderDesign, plan_ladder
+from vlmaudit.lab.ladder_study import ladder_targets, prepare_material
 from vlmaudit.lab.training import Training
-from vlmaudit.results.files import write_text
+from vlmaudit.results.files import make_private, write_text
 from vlmaudit.results.numbers import counted
-from vlmaudit.studies.ladder_finding import LadderFinding, Unit, conclude_ladder
+from vlmaudit.studies.ladder_conclusion import Observed, conclude_ladder
+from vlmaudit.studies.ladder_page import write_page
+from vlmaudit.studies.ladder_records import LadderFinding
+from vlmaudit.studies.ladder_targets import (
+    Lesson,
+    climb,
+    is_through,
+    recorded,
+    row_of,
+    seen_units_of,
+    units_of,
+)
 
 LADDER: Final = "ladder.json"
+_SETTINGS: Final = "settings.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Ladder:
         sources: A table ``identity,source``: who is compared with whom.
         design: Doses, arms and controls.
         training: How targets are trained.
+        labelled: Pictures in a folder a class, for the targets' zero-shot accuracy.
         seeds: One whole square, with its twins, a seed.
         shard: Which share of the targets this process trains and audits.
     """
@@ -54,6 +57,7 @@ class Ladder:
     captions: Path
     out: Path
     sources: Path | None = None
+    labelled: Path | None = None
     design: LadderDesign = field(default_factory=LadderDesign)
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -69,6 +73,8 @@ def run_ladder(ladder: Ladder, *, console: Console) -> LadderFinding | None:
     Raises:
         AuditError: Pictures, captions or folders cannot be used; the message says why.
     """
+    sources = _sources(ladder.sources)
+    _agree(ladder)
     with progress("Pictures", _n_pictures(ladder), console) as advance:
         material = prepare_material(
             ladder.people,
@@ -77,89 +83,74 @@ def run_ladder(ladder: Ladder, *, console: Console) -> LadderFinding | None:
             design=ladder.design,
             side=ladder.training.image_side,
             seed=ladder.seeds[0],
-            sources=_sources(ladder.sources),
+            sources=sources,
             progress=advance,
         )
     plans = {seed: plan_ladder(ladder.design, material.people, seed=seed) for seed in ladder.seeds}
     targets = ladder_targets(ladder.out, ladder.design, ladder.seeds)
+    lesson = Lesson(material=material, training=ladder.training, labelled=ladder.labelled)
     for number, target in enumerate(targets):
         if ladder.shard.has(number):
             say(console, f"Target {number + 1} of {len(targets)}: {target.folder.name}")
-            _train(target, plans[target.seed], material, ladder.training, console)
-            _audit(target, plans[target.seed], console)
-    missing = sum(not (target.folder / "run" / FINDING).exists() for target in targets)
-    if missing:
+            climb(target, plans[target.seed], lesson, console)
+    if missing := sum(not is_through(target) for target in targets):
         say(console, f"{counted(missing, 'target', 'targets')} of other shards are not through.")
         return None
     finding = conclude_ladder(
-        [unit for target in targets for unit in _units(target)],
+        Observed(
+            units=[unit for target in targets for unit in units_of(target)],
+            seen=[unit for target in targets for unit in seen_units_of(target)],
+            models=[row_of(target, ladder.out) for target in targets],
+            removed=material.split.n_removed,
+            left_out=Counter(material.left_out.values()),
+            settings=recorded(ladder.training),
+        ),
         plans,
-        removed=material.split.n_removed,
-        left_out=Counter(material.left_out.values()),
     )
     write_text(ladder.out / LADDER, finding.model_dump_json(indent=2, by_alias=True) + "\n")
+    write_page(finding, ladder.out)
     return finding
 
 
-def _train(
-    target: LadderTarget,
-    plan: LadderPlan,
-    material: LadderMaterial,
-    training: Training,
-    console: Console,
-) -> None:
-    if (target.model / PLANTED).exists():
-        return
-    pairs = write_target(target, plan, material)
-    with progress("Training", training.steps, console) as advance:
-        train_contrastive(
-            as_mixture(pairs, material.pictures),
-            target.model,
-            seed=target.seed,
-            settings=training,
-            checkpoint_every=200,
-            progress=lambda *_: advance(1),
+def _agree(ladder: Ladder) -> None:
+    """The folder holds a ladder of this design and training, or none yet."""
+    settings = json.loads(
+        json.dumps(
+            {
+                "design": asdict(ladder.design),
+                "training": ladder.training.recorded(),
+                "first seed": ladder.seeds[0],
+            }
         )
-    write_planted(target, plan)
-
-
-def _audit(target: LadderTarget, plan: LadderPlan, console: Console) -> None:
-    n_names = len(plan.of("audited")) + len(plan.decoys)
-    settings = IdentityInference(seed=target.seed)
-    run_identity_inference(
-        Target(
-            model=f"open_clip:{target.model.resolve()}",
-            people=target.people,
-            controls=target.controls,
-            names=target.names,
-            out=target.folder / "run",
-        ),
-        replace(settings, paper_pool=min(settings.paper_pool, n_names)),
-        console=console,
     )
+    path = ladder.out / _SETTINGS
+    if not path.exists():
+        make_private(ladder.out)
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text())
+    except ValueError as problem:
+        raise RunError(f"{path}: damaged; the ladder needs a new folder.") from problem
+    for part, own in settings.items():
+        if part not in before or before[part] != own:
+            raise RunError(
+                f"{ladder.out}: holds a ladder of another {part}{_difference(before, part, own)}; "
+                "give the same options again, or another --out."
+            )
 
 
-def _units(target: LadderTarget) -> list[Unit]:
-    finding = read_finding(target.folder / "run" / FINDING)
-    return [
-        Unit(
-            seed=target.seed,
-            target=target.number,
-            twin=target.twin,
-            identity=row.identity,
-            z=row.z,
-            p=row.p,
-            detected=bool(row.detected),
-        )
-        for row in finding.people
-        if row.z is not None and row.p is not None
-    ]
+def _difference(before: object, part: str, own: object) -> str:
+    there = before.get(part) if isinstance(before, dict) else None
+    if not isinstance(own, dict) or not isinstance(there, dict):
+        return ""
+    changed = next((name for name in own if own[name] != there.get(name)), None)
+    if changed is None:
+        return ""
+    return f" ({changed} was {there.get(changed)}, and is {own[changed]} now)"
 
 
 def _n_pictures(ladder: Ladder) -> int:
-    from vlmaudit.data.captions import count_captioned
-    from vlmaudit.data.identities import read_people
-
     people = read_people(ladder.people)
     return sum(map(len, people.pictures.values())) + (count_captioned(ladder.captions) or 0)
 

@@ -7,7 +7,14 @@ from typing import Any, Final, cast
 import numpy as np
 from pydantic import ConfigDict, NonNegativeInt, TypeAdapter
 
-from vlmaudit.stats.assignment import assign, laddered_arms, latin_square, planted_arms
+from vlmaudit.stats.assignment import (
+    assign,
+    exchange,
+    laddered_arms,
+    latin_square,
+    planted_arms,
+    swapped_arms,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +84,15 @@ def _assignment(
     if "ladders" in planted:
         ladders = _LADDERS.validate_python(planted["ladders"])
         target = _WHOLE.validate_python(planted["target"])
-        return (
-            lambda rng: latin_square(strata, ladders, target=target, rng=rng),
-            laddered_arms(strata, ladders, target=target, seed=seed),
-        )
+        arms = laddered_arms(strata, ladders, target=target, seed=seed)
+        if planted.get("twin") == "swapped":
+            return (
+                lambda rng: exchange(
+                    latin_square(strata, ladders, target=target, rng=rng), strata, rng=rng
+                ),
+                swapped_arms(arms, strata, target=target, seed=seed),
+            )
+        return lambda rng: latin_square(strata, ladders, target=target, rng=rng), arms
     sizes = _SIZES.validate_python(planted["arms"])
     return lambda rng: assign(strata, sizes, rng=rng), planted_arms(strata, sizes, seed=seed)
 
