@@ -247,6 +247,8 @@ def value_of(hint: object) -> str:
     kinds = [part for part in get_args(hint) if part is not type(None)]
     if get_origin(hint) in {Union, types.UnionType}:
         (hint,) = kinds
+    if get_origin(hint) is list:
+        (hint,) = get_args(hint)
     if get_origin(hint) is Literal:
         return "|".join(get_args(hint))
     return {bool: "", int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}[hint]

@@ -21,6 +21,74 @@ app = typer.Typer(
 )
 
 
+train = typer.Typer(
+    name="train", help="Train a target model.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(train)
+
+
+@app.command("people")
+@exits
+def people(
+    out: Annotated[
+        Path, typer.Option(help="Gets people/, scenes/ and captions.jsonl; must be new or empty.")
+    ],
+    people: Annotated[int, typer.Option(help="People to draw.")] = 300,
+    pictures: Annotated[
+        int, typer.Option(help="Pictures of each; every tenth has ten times.")
+    ] = 14,
+    scenes: Annotated[int, typer.Option(help="Captioned pictures without people.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides all of it.")] = 0,
+) -> None:
+    """Draw fictitious people and captioned scenes: a ladder's sets for who has no photos."""
+    from vlmaudit.execution.progress import progress
+    from vlmaudit.lab.drawn_sets import CAPTIONS, PEOPLE, draw_sets
+    from vlmaudit.results.numbers import visible
+
+    if out.exists() and any(out.iterdir()):
+        raise typer.BadParameter(f"{out} is not empty; give another --out.")
+    counts = [pictures * (1 if number % 10 else 10) for number in range(people)]
+    with progress("Drawing pictures", sum(counts) + scenes, progress_console()) as advance:
+        draw_sets(out, pictures=counts, scenes=scenes, seed=seed, progress=advance)
+    sys.stdout.write(f"{visible(str(out / PEOPLE))}\n{visible(str(out / CAPTIONS))}\n")
+
+
+@train.command("contrastive")
+@exits
+def contrastive(
+    captions: Annotated[
+        Path, typer.Option(help="Captioned pictures: JSON lines, webdataset tars, or Parquet.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The model's folder. The same command goes on with it.")
+    ],
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="Pairs a step.")] = 256,
+    architecture: Annotated[
+        str, typer.Option(help="lab-resnet-64, lab-resnet-48, a name of open_clip, or a file.")
+    ] = "lab-resnet-64",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the training.")] = "fp32",
+    seed: Annotated[int, typer.Option(help="Decides weights, batches and crops.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
+) -> None:
+    """Train a CLIP from scratch on captioned pictures; stopped, it goes on where it was."""
+    from vlmaudit.lab.training import Training
+    from vlmaudit.results.numbers import visible
+    from vlmaudit.studies.train_contrastive import train_on_captions
+
+    train_on_captions(
+        captions,
+        out,
+        seed=seed,
+        training=Training(
+            steps=steps, batch_size=batch_size, architecture=architecture, precision=precision
+        ),
+        device=device,
+        console=progress_console(),
+    )
+    sys.stdout.write(f"open_clip:{visible(str(out.resolve()))}\n")
+
+
 @app.command("ladder")
 @exits
 def ladder(
@@ -45,6 +113,13 @@ def ladder(
         str, typer.Option(help="lab-resnet-64, lab-resnet-48, a name of open_clip, or a file.")
     ] = "lab-resnet-64",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the training.")] = "fp32",
+    rung: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Arms of people with so many training pictures, one a target: "25: 0, 1, 10, 25"; '
+            "give it once a rung."
+        ),
+    ] = None,
     controls: Annotated[int, typer.Option(help="People neither planted nor audited.")] = 60,
     attack_pictures: Annotated[
         int, typer.Option(help="Pictures of each person that no training shows.")
@@ -63,7 +138,7 @@ def ladder(
     """Plant people at random doses in several small CLIPs, audit each, and compare."""
     # The door to the lab: only here, once there is something to train.
     from vlmaudit.execution.plan import parse_shard
-    from vlmaudit.lab.ladder import LadderDesign
+    from vlmaudit.lab.ladder import RUNGS, LadderDesign, parse_rung
     from vlmaudit.lab.training import Training
     from vlmaudit.studies.ladder import Ladder, run_ladder
     from vlmaudit.studies.ladder_page import PAGE
@@ -76,6 +151,7 @@ def ladder(
             sources=sources,
             labelled=labelled,
             design=LadderDesign(
+                rungs=tuple(parse_rung(one) for one in rung) if rung else RUNGS,
                 controls=controls,
                 attack_pictures=attack_pictures,
                 nameless_share=nameless_share,

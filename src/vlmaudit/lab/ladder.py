@@ -88,6 +88,9 @@ class LadderDesign:
         for name, least in (("attack_pictures", 1), ("controls", 2), ("scenes", 1)):
             if (count := getattr(self, name)) < least:
                 raise InputError(f"{name} = {count}: a ladder needs {least} or more.")
+        capacities = [rung.capacity for rung in self.rungs]
+        if capacities != sorted(set(capacities), reverse=True):
+            raise InputError("the rungs of a ladder go down: the most pictures come first.")
         if len({len(rung.arms) for rung in self.rungs}) != 1:
             raise InputError("every rung of a ladder needs as many arms as there are targets.")
         for rung in self.rungs:
@@ -167,6 +170,30 @@ class LadderPlan:
         if twin == "swapped":
             arms = swapped_arms(arms, strata, target=target, seed=self.seed)
         return {person.identity: arm for person, arm in zip(audited, arms, strict=True)}
+
+
+def parse_rung(text: str) -> Rung:
+    """A rung as it is written on the command line.
+
+    >>> parse_rung("25: 0, 1, 10, unpaired")
+    Rung(capacity=25, arms=('never', 'paired 1', 'paired 10', 'unpaired'))
+
+    Raises:
+        InputError: It is written otherwise.
+    """
+    capacity, _, arms = text.partition(":")
+    if not capacity.strip().isdecimal() or not arms.strip():
+        raise InputError(
+            f'rung "{text}": wanted PICTURES: ARM, ARM, …, such as "25: 0, 1, 10, 25" or '
+            f'"5: 0, 5, {NAME_ONLY}, {UNPAIRED}".'
+        )
+    return Rung(int(capacity), tuple(_parse_arm(arm.strip()) for arm in arms.split(",")))
+
+
+def _parse_arm(text: str) -> str:
+    if not text.isdecimal():
+        return text
+    return f"{PAIRED} {int(text)}" if int(text) else NEVER
 
 
 def dose_of(arm: str) -> int | None:
