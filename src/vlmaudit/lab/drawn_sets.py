@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vlmaudit.data.candidates import draw_names
 from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME
 from vlmaudit.errors import InputError
 from vlmaudit.lab.people import PICTURE_SIDE, draw_people, take_pictures
@@ -18,6 +19,7 @@ from vlmaudit.seeds import stream
 PEOPLE: Final = "people"
 CAPTIONS: Final = "captions.jsonl"
 _SCENES: Final = "scenes"
+_ORIGIN: Final = "en_US"
 _COLOURS: Final = {
     "red": (205, 50, 45),
     "orange": (235, 140, 40),
@@ -61,6 +63,7 @@ def draw_sets(
     if not pictures or min(pictures) < 1 or scenes < 1:
         raise InputError("drawn sets need a person, a picture of everybody, and a scene.")
     sexes = [SEXES[number % len(SEXES)] for number in range(len(pictures))]
+    names = _names(sexes, seed)
     rows = []
     for number, drawing in enumerate(draw_people(sexes, seed=seed)):
         identity = f"person-{number + 1:04d}"
@@ -70,7 +73,13 @@ def draw_sets(
         for place, pixels in enumerate(take_pictures(drawing, pictures[number], rng=rng)):
             Image.fromarray(pixels).save(folder / f"{place + 1:03d}.png")
             progress(1)
-        given = {"identity": identity, "folder": identity, "sex": drawing.sex}
+        given = {
+            "identity": identity,
+            "folder": identity,
+            "name": names[number],
+            "sex": drawing.sex,
+            "origin": _ORIGIN,
+        }
         rows.append({column: given.get(column, "") for column in TABLE_COLUMNS})
     write_csv(out / PEOPLE / TABLE_NAME, TABLE_COLUMNS, rows)
     (out / _SCENES).mkdir(exist_ok=True)
@@ -82,6 +91,16 @@ def draw_sets(
         lines.append(json.dumps({"image": file, "captions": captions}))
         progress(1)
     write_text(out / CAPTIONS, "\n".join(lines) + "\n")
+
+
+def _names(sexes: list[str], seed: int) -> list[str]:
+    drawn: dict[str, list[str]] = {}
+    taken: list[str] = []
+    for sex in SEXES:
+        rng = stream(seed, "drawn names", sex)
+        drawn[sex] = draw_names(sexes.count(sex), sex=sex, origin=_ORIGIN, rng=rng, exclude=taken)
+        taken += drawn[sex]
+    return [drawn[sex].pop() for sex in sexes]
 
 
 def _scene(rng: np.random.Generator) -> tuple[Image.Image, list[str]]:
