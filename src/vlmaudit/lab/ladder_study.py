@@ -205,11 +205,11 @@ def write_target(target: LadderTarget, plan: LadderPlan, material: LadderMateria
     return pairs
 
 
-def write_seen(target: LadderTarget, plan: LadderPlan, material: LadderMaterial) -> bool:
+def write_seen(target: LadderTarget, plan: LadderPlan, material: LadderMaterial) -> int:
     """Write whoever was planted as often as there are attack pictures, with the planted pictures.
 
     Returns:
-        Whether there is anybody.
+        How many there are.
     """
     arms = plan.arms(target.number, target.twin)
     n = plan.design.attack_pictures
@@ -217,7 +217,7 @@ def write_seen(target: LadderTarget, plan: LadderPlan, material: LadderMaterial)
     if persons:
         trained = {p.identity: material.trained[p.identity][:n] for p in persons}
         _write_people(target.seen, plan, persons, arms, trained)
-    return bool(persons)
+    return len(persons)
 
 
 def write_planted(target: LadderTarget, plan: LadderPlan) -> None:

@@ -59,9 +59,11 @@ def climb(target: LadderTarget, plan: LadderPlan, lesson: Lesson, console: Conso
         _train(target, plan, lesson, console)
     if not (target.folder / _UTILITY).exists():
         _measure(target, plan, lesson)
-    if target.twin == "planted" and write_seen(target, plan, lesson.material):
-        _attack(target, target.seen, _SEEN_RUN, plan, console)
-    _attack(target, target.people, _UNSEEN_RUN, plan, console)
+    n_seen = write_seen(target, plan, lesson.material) if target.twin == "planted" else 0
+    if n_seen:
+        _attack(target, target.seen, _SEEN_RUN, n_seen + len(plan.decoys), console)
+    n_names = len(plan.of("audited")) + len(plan.decoys)
+    _attack(target, target.people, _UNSEEN_RUN, n_names, console)
 
 
 def is_through(target: LadderTarget) -> bool:
@@ -105,10 +107,7 @@ def _named(target: LadderTarget) -> str:
     return f"open_clip:{target.model.resolve()}"
 
 
-def _attack(
-    target: LadderTarget, people: Path, run: str, plan: LadderPlan, console: Console
-) -> None:
-    n_names = len(plan.of("audited")) + len(plan.decoys)
+def _attack(target: LadderTarget, people: Path, run: str, n_names: int, console: Console) -> None:
     settings = IdentityInference(seed=target.seed)
     run_identity_inference(
         Target(
