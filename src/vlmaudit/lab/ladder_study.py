@@ -11,6 +11,7 @@ import polars as pl
 
 from vlmaudit.data.captions import read_captioned
 from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME, read_people
+from vlmaudit.errors import RunError
 from vlmaudit.lab.ladder import (
     Available,
     LadderDesign,
@@ -220,8 +221,29 @@ def write_seen(target: LadderTarget, plan: LadderPlan, material: LadderMaterial)
     return len(persons)
 
 
+def is_planted(target: LadderTarget, plan: LadderPlan) -> bool:
+    """Whether a target was trained on this very plan.
+
+    Raises:
+        RunError: It was trained on another one: other people, sources or doses.
+    """
+    path = target.model / PLANTED
+    if not path.exists():
+        return False
+    if path.read_text() != _planted(target, plan):
+        raise RunError(
+            f"{target.folder}: trained on another planting; were people, pictures or sources "
+            "changed since? A changed ladder needs another --out."
+        )
+    return True
+
+
 def write_planted(target: LadderTarget, plan: LadderPlan) -> None:
     """Write ``planted.json``, last of all: the square, and everybody's arm and dose in it."""
+    write_text(target.model / PLANTED, _planted(target, plan))
+
+
+def _planted(target: LadderTarget, plan: LadderPlan) -> str:
     arms = plan.arms(target.number, target.twin)
     record = {
         "schema": 1,
@@ -240,7 +262,7 @@ def write_planted(target: LadderTarget, plan: LadderPlan) -> None:
             for person in plan.of("audited")
         ],
     }
-    write_text(target.model / PLANTED, json.dumps(record, indent=1) + "\n")
+    return json.dumps(record, indent=1) + "\n"
 
 
 def _write_people(

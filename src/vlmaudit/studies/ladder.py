@@ -73,6 +73,8 @@ def run_ladder(ladder: Ladder, *, console: Console) -> LadderFinding | None:
     Raises:
         AuditError: Pictures, captions or folders cannot be used; the message says why.
     """
+    if not ladder.seeds:
+        raise InputError("a ladder needs a seed; three show whether it repeats.")
     sources = _sources(ladder.sources)
     _agree(ladder)
     with progress("Pictures", _n_pictures(ladder), console) as advance:

@@ -18,9 +18,9 @@ from vlmaudit.lab.hit_rates import Utility
 from vlmaudit.lab.ladder import LadderPlan
 from vlmaudit.lab.ladder_mixture import as_mixture, held_out_pairs
 from vlmaudit.lab.ladder_study import (
-    PLANTED,
     LadderMaterial,
     LadderTarget,
+    is_planted,
     write_planted,
     write_seen,
     write_target,
@@ -55,9 +55,9 @@ class Lesson:
 
 def climb(target: LadderTarget, plan: LadderPlan, lesson: Lesson, console: Console) -> None:
     """Train, measure and attack a target; whatever is there already is used."""
-    if not (target.model / PLANTED).exists():
+    if not is_planted(target, plan):
         _train(target, plan, lesson, console)
-    if not (target.folder / _UTILITY).exists():
+    if not _is_measured(target, lesson):
         _measure(target, plan, lesson)
     n_seen = write_seen(target, plan, lesson.material) if target.twin == "planted" else 0
     if n_seen:
@@ -83,6 +83,12 @@ def _train(target: LadderTarget, plan: LadderPlan, lesson: Lesson, console: Cons
             progress=lambda *_: advance(1),
         )
     write_planted(target, plan)
+
+
+def _is_measured(target: LadderTarget, lesson: Lesson) -> bool:
+    if not (target.folder / _UTILITY).exists():
+        return False
+    return lesson.labelled is None or _utility(target).zero_shot is not None
 
 
 def _measure(target: LadderTarget, plan: LadderPlan, lesson: Lesson) -> None:
@@ -141,11 +147,6 @@ def row_of(target: LadderTarget, out: Path) -> TargetRow:
         RunError: Its measures cannot be read.
     """
     finding = _finding(target, _UNSEEN_RUN)
-    path = target.folder / _UTILITY
-    try:
-        utility = Utility.model_validate_json(path.read_bytes())
-    except ValueError as problem:
-        raise RunError(f"{path}: damaged; delete it and give the command again.") from problem
     gates = {gate.name: gate for gate in finding.gates}
     return TargetRow(
         seed=target.seed,
@@ -160,8 +161,16 @@ def row_of(target: LadderTarget, out: Path) -> TargetRow:
         fpr=finding.estimates.get("fpr"),
         auc=finding.estimates.get("auc"),
         curve=[point for point in finding.curve if point.quantity in ("TPR", "FPR")],
-        utility=utility,
+        utility=_utility(target),
     )
+
+
+def _utility(target: LadderTarget) -> Utility:
+    path = target.folder / _UTILITY
+    try:
+        return Utility.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as problem:
+        raise RunError(f"{path}: damaged; delete it and give the command again.") from problem
 
 
 def recorded(training: Training) -> Mapping[str, str | int | float | bool | None]:
