@@ -196,6 +196,15 @@ def _parse_arm(text: str) -> str:
     return f"{PAIRED} {int(text)}" if int(text) else NEVER
 
 
+def source_of(stratum: str) -> str:
+    """Where the pictures of a stratum's people come from.
+
+    >>> source_of("press, 2010, male, 25 or more pictures")
+    'press, 2010'
+    """
+    return stratum.rsplit(", ", 2)[0]
+
+
 def dose_of(arm: str) -> int | None:
     """How often face and name are planted together; None where they are not.
 

@@ -1,6 +1,6 @@
-"""What a ladder of targets shows: dose-response, twins, and the arms that must show nothing."""
+"""What a ladder of targets shows: shares by dose, dose-response, agreement of seeds."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, Literal, TypeVar
@@ -8,47 +8,38 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 
 from vlmaudit.audits.identity_inference.finding import ConfusionCell
-from vlmaudit.lab.ladder import LadderPlan, Twin, dose_of
+from vlmaudit.lab.ladder import LadderPlan, dose_of, source_of
 from vlmaudit.lab.planting import NAME_ONLY, NEVER, UNPAIRED
 from vlmaudit.results.records import Estimate, Test
 from vlmaudit.seeds import stream
 from vlmaudit.stats.assignment import dose_response, latin_square
-from vlmaudit.stats.intervals import clopper_pearson
-from vlmaudit.stats.paired import mean_interval, sign_flip
+from vlmaudit.studies.ladder_effects import (
+    TWINS,
+    effect_rows,
+    seen_rows,
+    square_pairs,
+    twin_pairs,
+)
 from vlmaudit.studies.ladder_records import (
-    Compared,
     DoseAgreement,
     DoseRow,
-    EffectRow,
     LadderFinding,
     MatrixRow,
-    SeenRow,
     TargetRow,
 )
+from vlmaudit.studies.ladder_units import (
+    LEVEL,
+    Armed,
+    Unit,
+    by_person,
+    of_twin,
+    rate_of,
+    share_of,
+)
 
-LEVEL: Final = 0.05
-RATE: Final = "fractional Clopper-Pearson over people"
 _PERMUTATIONS: Final = 999
 _Row = TypeVar("_Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What one target's audit found of one person.
-
-    Attributes:
-        detected: The audit's decision.
-        by_votes: The paper's.
-    """
-
-    seed: int
-    target: int
-    twin: Twin
-    identity: str
-    z: float
-    p: float
-    detected: bool
-    by_votes: bool
+_Armed = Mapping[int, Sequence[Armed]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +63,6 @@ class Observed:
     settings: Mapping[str, str | int | float | bool | None]
 
 
-Armed = tuple[Unit, str]
-"""What was found of a person in a planted target, and the person's arm there."""
-
-
 def conclude_ladder(observed: Observed, plans: Mapping[int, LadderPlan]) -> LadderFinding:
     """Put together what the audits of all targets found.
 
@@ -89,10 +76,10 @@ def conclude_ladder(observed: Observed, plans: Mapping[int, LadderPlan]) -> Ladd
     first = next(iter(plans.values()))
     doses = [row for seed, own in _seeds(armed) for row in _doses(seed, own)]
     twins = {
-        compared: {seed: _twin_pairs(plan, observed.units, twin) for seed, plan in plans.items()}
-        for compared, twin in _TWINS.items()
+        compared: {seed: twin_pairs(plan, observed.units, twin) for seed, plan in plans.items()}
+        for compared, twin in TWINS.items()
     }
-    pairs = {"square": {seed: _square_pairs(own) for seed, own in armed.items()}, **twins}
+    pairs = {"square": {seed: square_pairs(own) for seed, own in armed.items()}, **twins}
     return LadderFinding(
         seeds=list(plans),
         targets=first.design.targets,
@@ -102,16 +89,17 @@ def conclude_ladder(observed: Observed, plans: Mapping[int, LadderPlan]) -> Ladd
         left_out=dict(observed.left_out),
         notes=_notes(first),
         doses=doses,
+        by_source=list(_doses_by_source(plans, armed)),
         agreements=_agreements(doses),
         effects=[
             row
             for seed in _every(plans)
             for compared, by_seed in pairs.items()
-            for row in _effects(seed, compared, _chosen(by_seed, seed))
+            for row in effect_rows(seed, compared, _chosen(by_seed, seed))
         ],
         responses=responses,
         is_repeated=all(t.statistic > 0 and t.p <= LEVEL for t in responses) if enough else None,
-        seen=[row for seed, own in _seeds(armed) for row in _seen(seed, own, observed.seen)],
+        seen=[row for seed, own in _seeds(armed) for row in seen_rows(seed, own, observed.seen)],
         confusions=[
             MatrixRow(seed=seed, rule=rule, cells=_cells(own, rule))
             for seed, own in _seeds(armed)
@@ -135,13 +123,9 @@ def _chosen(by_seed: Mapping[int, Sequence[_Row]], seed: int | None) -> list[_Ro
     return [one for own, rows in by_seed.items() for one in rows if seed in (own, None)]
 
 
-def _of(units: Sequence[Unit], seed: int, twin: Twin) -> list[Unit]:
-    return [unit for unit in units if unit.seed == seed and unit.twin == twin]
-
-
 def _armed(plan: LadderPlan, units: Sequence[Unit]) -> list[Armed]:
     arms = {target: plan.arms(target) for target in range(plan.design.targets)}
-    return [(u, arms[u.target][u.identity]) for u in _of(units, plan.seed, "planted")]
+    return [(u, arms[u.target][u.identity]) for u in of_twin(units, plan.seed, "planted")]
 
 
 def _notes(plan: LadderPlan) -> list[str]:
@@ -152,7 +136,7 @@ def _notes(plan: LadderPlan) -> list[str]:
     by_dose: dict[int, list[str]] = {}
     for person in audited:
         for dose in {dose_of(arm) for arm in plan.ladders[person.stratum]} - {None}:
-            by_dose.setdefault(dose or 0, []).append(person.stratum.split(", ")[0])
+            by_dose.setdefault(dose or 0, []).append(source_of(person.stratum))
     planned = {dose_of(arm) or 0 for rung in plan.design.rungs for arm in rung.arms} - {0}
     everywhere = {source for sources in by_dose.values() for source in sources}
     for dose in sorted(planned):
@@ -170,25 +154,34 @@ def _notes(plan: LadderPlan) -> list[str]:
     return notes
 
 
-def _by_person(armed: Sequence[Armed]) -> list[list[Unit]]:
-    people: dict[str, list[Unit]] = {}
-    for unit, _ in armed:
-        people.setdefault(unit.identity, []).append(unit)
-    return list(people.values())
+def _doses_by_source(plans: Mapping[int, LadderPlan], armed: _Armed) -> Iterator[DoseRow]:
+    """Shares in each source, where there are several: people of one meet other doses."""
+    sources = {
+        person.identity: source_of(person.stratum)
+        for plan in plans.values()
+        for person in plan.of("audited")
+    }
+    if len(set(sources.values())) < 2:
+        return
+    everybody = _chosen(armed, None)
+    for source in sorted(set(sources.values())):
+        own = [one for one in everybody if sources[one[0].identity] == source]
+        yield from _doses(_every(plans)[-1], own, source)
 
 
-def _doses(seed: int | None, armed: Sequence[Armed]) -> Iterator[DoseRow]:
+def _doses(seed: int | None, armed: Sequence[Armed], source: str = "") -> Iterator[DoseRow]:
     """Rates by arm; whoever meets an arm in several targets counts once, with their mean."""
     for arm in sorted({arm for _, arm in armed}, key=_place):
-        people = _by_person([(unit, own) for unit, own in armed if own == arm])
-        small_p = _rate(people, lambda unit: unit.p <= LEVEL)
+        people = by_person([(unit, own) for unit, own in armed if own == arm])
+        small_p = rate_of(people, lambda unit: unit.p <= LEVEL)
         yield DoseRow(
             seed=seed,
+            source=source,
             arm=arm,
             dose=0 if arm == NEVER else dose_of(arm),
-            detected=_rate(people, lambda unit: unit.detected),
+            detected=rate_of(people, lambda unit: unit.detected),
             small_p=small_p,
-            by_votes=_rate(people, lambda unit: unit.by_votes),
+            by_votes=rate_of(people, lambda unit: unit.by_votes),
             mean_z=float(np.mean([np.mean([unit.z for unit in own]) for own in people])),
             at_level=None if dose_of(arm) else (small_p.low or 0) <= LEVEL,
         )
@@ -217,28 +210,11 @@ def _agreements(doses: Sequence[DoseRow]) -> list[DoseAgreement]:
     ]
 
 
-def _rate(people: Sequence[Sequence[Unit]], is_hit: Callable[[Unit], bool]) -> Estimate:
-    return _share([float(np.mean([is_hit(unit) for unit in own])) for own in people])
-
-
-def _share(shares: Sequence[float]) -> Estimate:
-    if not shares:
-        return Estimate(value=None, low=None, high=None, n=0, method=RATE)
-    limits = clopper_pearson(sum(shares), len(shares))
-    return Estimate(
-        value=sum(shares) / len(shares),
-        low=limits.low,
-        high=limits.high,
-        n=len(shares),
-        method=RATE,
-    )
-
-
 def _cells(armed: Sequence[Armed], rule: Literal["votes", "test"]) -> list[ConfusionCell]:
     """Planted and never planted people, flagged or not; who was planted apart is neither."""
     cells = []
     for is_member in (True, False):
-        people = _by_person(
+        people = by_person(
             [one for one in armed if (bool(dose_of(one[1])) if is_member else one[1] == NEVER)]
         )
         flagged = [
@@ -252,120 +228,10 @@ def _cells(armed: Sequence[Armed], rule: Literal["votes", "test"]) -> list[Confu
                     is_member=is_member,
                     is_flagged=is_flagged,
                     people=sum(shares),
-                    rate=_share(shares),
+                    rate=share_of(shares),
                 )
             )
     return cells
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """The same person with and without having been planted."""
-
-    dose: int
-    identity: str
-    difference: float
-
-
-def _square_pairs(armed: Sequence[Armed]) -> list[_Pair]:
-    """Differences within people: recognisability, which differs between them, cancels."""
-    never: dict[str, list[float]] = {}
-    at: dict[tuple[int, str], list[float]] = {}
-    for unit, arm in armed:
-        if arm == NEVER:
-            never.setdefault(unit.identity, []).append(unit.z)
-        elif dose := dose_of(arm):
-            at.setdefault((dose, unit.identity), []).append(unit.z)
-    return [
-        _Pair(dose, identity, float(np.mean(values) - np.mean(never[identity])))
-        for (dose, identity), values in sorted(at.items())
-        if identity in never
-    ]
-
-
-_TWINS: Final[Mapping[Compared, Twin]] = {"clean twin": "clean", "swapped twin": "swapped"}
-
-
-def _twin_pairs(plan: LadderPlan, units: Sequence[Unit], twin: Twin) -> list[_Pair]:
-    """Whoever was planted in one of the two models and not in the other."""
-    other = {unit.identity: unit for unit in _of(units, plan.seed, twin)}
-    here, there = plan.arms(0), plan.arms(0, twin)
-    pairs = []
-    for unit in _of(units, plan.seed, "planted"):
-        if unit.target or unit.identity not in other:
-            continue
-        arms = here[unit.identity], there[unit.identity]
-        if (dose := dose_of(arms[0])) and arms[1] == NEVER:
-            difference = unit.z - other[unit.identity].z
-        elif (dose := dose_of(arms[1])) and arms[0] == NEVER:
-            difference = other[unit.identity].z - unit.z
-        else:
-            continue
-        pairs.append(_Pair(dose, unit.identity, difference))
-    return pairs
-
-
-def _effects(seed: int | None, compared: Compared, pairs: Sequence[_Pair]) -> Iterator[EffectRow]:
-    for dose in sorted({pair.dose for pair in pairs}):
-        own: dict[str, list[float]] = {}
-        for pair in pairs:
-            if pair.dose == dose:
-                own.setdefault(pair.identity, []).append(pair.difference)
-        rng = stream(seed or 0, "sign flips", compared, dose)
-        difference, test = _paired(own, rng, f"effect of {dose} plantings")
-        yield EffectRow(seed=seed, compared=compared, dose=dose, difference=difference, test=test)
-
-
-def _paired(
-    by_person: Mapping[str, Sequence[float]], rng: np.random.Generator, name: str
-) -> tuple[Estimate, Test]:
-    """The mean over people of their mean difference, and whether it is above 0."""
-    differences = np.array([np.mean(values) for _, values in sorted(by_person.items())])
-    limits = mean_interval(differences)
-    flipped = sign_flip(differences, rng=rng)
-    estimate = Estimate(
-        value=flipped.mean,
-        low=limits.low if limits else None,
-        high=limits.high if limits else None,
-        n=flipped.n,
-        method="Student's t over people",
-    )
-    return estimate, Test(
-        name=name,
-        p=flipped.p,
-        statistic=flipped.mean,
-        null="signs of the differences flipped",
-        p_min=flipped.p_min,
-        null_n=flipped.null_n,
-    )
-
-
-def _seen(seed: int | None, armed: Sequence[Armed], seen: Sequence[Unit]) -> Iterator[SeenRow]:
-    """What an attack gains whose pictures are those of the training, for the same people."""
-    unseen = {(unit.seed, unit.target, unit.identity): unit for unit, _ in armed}
-    both = [
-        (unseen[key], unit)
-        for unit in seen
-        if (key := (unit.seed, unit.target, unit.identity)) in unseen
-    ]
-    if not both:
-        return
-    gains: dict[str, list[float]] = {}
-    before: dict[str, list[Unit]] = {}
-    after: dict[str, list[Unit]] = {}
-    for one, other in both:
-        gains.setdefault(one.identity, []).append(other.z - one.z)
-        before.setdefault(one.identity, []).append(one)
-        after.setdefault(one.identity, []).append(other)
-    rng = stream(seed or 0, "sign flips", "seen")
-    difference, test = _paired(gains, rng, "gain of attacking with pictures trained on")
-    yield SeenRow(
-        seed=seed,
-        unseen=_rate(list(before.values()), lambda unit: unit.p <= LEVEL),
-        seen=_rate(list(after.values()), lambda unit: unit.p <= LEVEL),
-        difference=difference,
-        test=test,
-    )
 
 
 def _response(plan: LadderPlan, units: Sequence[Unit]) -> Test:
@@ -373,7 +239,7 @@ def _response(plan: LadderPlan, units: Sequence[Unit]) -> Test:
     audited = plan.of("audited")
     strata = [person.stratum for person in audited]
     place = {person.identity: number for number, person in enumerate(audited)}
-    scored = _of(units, plan.seed, "planted")
+    scored = of_twin(units, plan.seed, "planted")
 
     def doses(arms: Sequence[Sequence[str]]) -> list[float]:
         return [float(dose_of(arms[u.target][place[u.identity]]) or 0) for u in scored]

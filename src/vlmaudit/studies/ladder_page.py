@@ -1,6 +1,6 @@
 """The page of a ladder, which needs nothing but a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,11 @@ from vlmaudit.results.numbers import (
     p_number,
     people_of,
     percent,
+    visible,
 )
 from vlmaudit.results.records import Estimate
 from vlmaudit.studies.ladder_charts import FIGURES, ladder_charts
-from vlmaudit.studies.ladder_records import LadderFinding, TargetRow
+from vlmaudit.studies.ladder_records import DoseRow, LadderFinding, TargetRow
 from vlmaudit.studies.ladder_words import arm_words, difference, headline, sentences
 
 PAGE: Final = "ladder.html"
@@ -47,7 +48,12 @@ def write_page(finding: LadderFinding, out: Path) -> Path:
             f"{counted(len(finding.seeds), 'seed', 'seeds')}, {finding.targets} targets and two "
             f"twins each; {counted(finding.people, 'person', 'people')} audited in each"
         ),
-        doses=_doses(finding),
+        doses=_doses(finding.doses, "Shares of people by arm and seed", by_source=False),
+        by_source=(
+            _doses(finding.by_source, "Shares of people by arm and source", by_source=True)
+            if finding.by_source
+            else None
+        ),
         effects=_effects(finding),
         seen=_seen(finding),
         confusion=_confusion(finding),
@@ -76,13 +82,13 @@ def _rate_cell(estimate: Estimate) -> Cell:
     return Cell(bound(estimate), (hits(estimate), interval(estimate)))
 
 
-def _doses(finding: LadderFinding) -> Table:
+def _doses(rows: Sequence[DoseRow], caption: str, *, by_source: bool) -> Table:
     level = {True: "chance", False: "above chance", None: ""}
     return Table(
-        "Shares of people by arm and seed",
+        caption,
         (
             Column("Arm"),
-            Column("Seed", is_number=True),
+            Column("Source") if by_source else Column("Seed", is_number=True),
             Column("p of at most .05", "by the test", is_number=True),
             Column("Detected", "by the audit", is_number=True),
             Column("Flagged", "by the paper's votes", is_number=True),
@@ -93,7 +99,7 @@ def _doses(finding: LadderFinding) -> Table:
             Row(
                 (
                     Cell(arm_words(row.arm)),
-                    Cell(_seed(row.seed)),
+                    Cell(visible(row.source) if by_source else _seed(row.seed)),
                     _rate_cell(row.small_p),
                     _rate_cell(row.detected),
                     _rate_cell(row.by_votes),
@@ -101,7 +107,7 @@ def _doses(finding: LadderFinding) -> Table:
                     Cell(level[row.at_level]),
                 )
             )
-            for row in finding.doses
+            for row in rows
         ),
     )
 

@@ -18,6 +18,7 @@ class DoseRow(Record):
     """People at a dose, in the planted targets."""
 
     seed: int | None = Field(description=SEED)
+    source: str = Field(description="Where the people's pictures are from; empty: everywhere.")
     arm: str = Field(description="never, paired N, name-only or unpaired.")
     dose: int | None = Field(description="Pictures planted with the name; None: planted apart.")
     detected: Estimate = Field(description="Share that the audit detects.")
@@ -94,6 +95,7 @@ class LadderFinding(Record):
     left_out: dict[str, int] = Field(description="Pictures that could not be read, by reason.")
     notes: list[str] = Field(description="What the pictures at hand did not allow.")
     doses: list[DoseRow]
+    by_source: list[DoseRow] = Field(description="The same by source; empty: there is but one.")
     agreements: list[DoseAgreement]
     effects: list[EffectRow]
     responses: list[Test] = Field(description="Dose-response, a test a seed.")

@@ -29,8 +29,8 @@ from vlmaudit.lab.metrics import image_to_text, open_clip_templates, zero_shot
 from vlmaudit.lab.training import Training
 from vlmaudit.models.loading import load_contrastive
 from vlmaudit.results.files import write_text
-from vlmaudit.studies.ladder_conclusion import Unit
 from vlmaudit.studies.ladder_records import TargetRow
+from vlmaudit.studies.ladder_units import Unit
 
 _UTILITY: Final = "utility.json"
 _UNSEEN_RUN: Final = "run"
