@@ -1,18 +1,22 @@
 """The ladder as one command: plant, train, audit, compare; what is there is used again."""
 
+import html
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from vlmaudit.errors import InputError
+from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.plan import Shard
 from vlmaudit.lab.ladder import LadderDesign
 from vlmaudit.lab.people import draw_people, take_pictures
 from vlmaudit.lab.training import Training
 from vlmaudit.seeds import stream
 from vlmaudit.studies.ladder import Ladder, run_ladder
+from vlmaudit.studies.ladder_charts import FIGURES
+from vlmaudit.studies.ladder_words import sentences
 
 pytestmark = pytest.mark.torch
 
@@ -104,6 +108,40 @@ def test_the_same_command_trains_nothing_again(climbed, sets):
     before = weights.stat().st_mtime_ns
     assert run_ladder(ladder_of(sets, out), console=Console(quiet=True)) == finding
     assert weights.stat().st_mtime_ns == before
+
+
+def test_a_folder_with_another_ladder_is_refused(climbed, sets):
+    out, _ = climbed
+    other = replace(ladder_of(sets, out), training=Training(steps=3, batch_size=32))
+    with pytest.raises(RunError, match="steps was 2, and is 3 now"):
+        run_ladder(other, console=Console(quiet=True))
+
+
+def test_people_who_changed_since_are_said(climbed, sets, tmp_path):
+    out, _ = climbed
+    table = tmp_path / "sources.csv"
+    rows = [f"p{number:03d},{'web' if number % 2 else 'press'}" for number in range(PEOPLE)]
+    table.write_text("\n".join(["identity,source", *rows]) + "\n")
+    with pytest.raises(RunError, match="trained on another planting"):
+        run_ladder(ladder_of(sets, out, sources=table), console=Console(quiet=True))
+
+
+def test_options_that_make_no_ladder_do_not_bind_the_folder(sets, tmp_path):
+    out = tmp_path / "out"
+    wrong = replace(ladder_of(sets, out), design=LadderDesign(controls=90))
+    with pytest.raises(InputError, match="the largest number is"):
+        run_ladder(wrong, console=Console(quiet=True))
+    assert not (out / "settings.json").exists()
+
+
+def test_the_page_says_what_the_finding_says(climbed):
+    out, finding = climbed
+    page = html.unescape((out / "ladder.html").read_text()).replace("\u00a0", " ")
+    for sentence in sentences(finding):
+        assert sentence in page
+    assert sorted(path.name for path in (out / "figures").iterdir()) == sorted(
+        f"{name}.{ending}" for name in FIGURES for ending in ("svg", "pdf")
+    )
 
 
 def test_sources_that_are_no_table_are_said(sets, tmp_path):

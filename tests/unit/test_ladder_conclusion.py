@@ -134,9 +134,10 @@ def test_a_dose_that_nobody_can_have_is_said():
     assert any("nobody is planted 75 times" in note and "30" in note for note in found.notes)
 
 
-def test_seeds_that_disagree_are_said():
+@pytest.mark.parametrize("other", PLANS)
+def test_seeds_that_disagree_are_said(other):
     units = [
-        unit(seed, target, twin, identity, 1.5 if (seed, arm) == (1, "paired 5") else 0.0)
+        unit(seed, target, twin, identity, 1.5 if (seed, arm) == (other, "paired 5") else 0.0)
         for seed, plan in PLANS.items()
         for target, twin in ALL
         for identity, arm in plan.arms(target, twin).items()

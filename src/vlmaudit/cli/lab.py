@@ -35,19 +35,19 @@ def people(
     ],
     people: Annotated[int, typer.Option(help="People to draw.")] = 300,
     pictures: Annotated[
-        int, typer.Option(help="Pictures of each; every tenth has ten times.")
+        int, typer.Option(help="Pictures of most; some have fewer, some many, for all doses.")
     ] = 14,
     scenes: Annotated[int, typer.Option(help="Captioned pictures without people.")] = 2000,
     seed: Annotated[int, typer.Option(help="Decides all of it.")] = 0,
 ) -> None:
     """Draw fictitious people and captioned scenes: a ladder's sets for who has no photos."""
     from vlmaudit.execution.progress import progress
-    from vlmaudit.lab.drawn_sets import CAPTIONS, PEOPLE, draw_sets
+    from vlmaudit.lab.drawn_sets import CAPTIONS, PEOPLE, draw_sets, spread
     from vlmaudit.results.numbers import visible
 
     if out.exists() and any(out.iterdir()):
         raise typer.BadParameter(f"{out} is not empty; give another --out.")
-    counts = [pictures * (1 if number % 10 else 10) for number in range(people)]
+    counts = spread(pictures, people)
     with progress("Drawing pictures", sum(counts) + scenes, progress_console()) as advance:
         draw_sets(out, pictures=counts, scenes=scenes, seed=seed, progress=advance)
     sys.stdout.write(f"{visible(str(out / PEOPLE))}\n{visible(str(out / CAPTIONS))}\n")

@@ -38,6 +38,18 @@ _WORDINGS: Final = (
 )
 
 
+def spread(pictures: int, people: int) -> list[int]:
+    """Pictures of so many people: as unequal as photos of real ones are, for a ladder's rungs.
+
+    Of ten people one has six times as many, two have three times, and three have two thirds.
+
+    >>> spread(15, 10)
+    [90, 45, 45, 15, 15, 15, 15, 10, 10, 10]
+    """
+    shares = (6, 3, 3, 1, 1, 1, 1, 2 / 3, 2 / 3, 2 / 3)
+    return [max(1, round(pictures * shares[number % len(shares)])) for number in range(people)]
+
+
 def draw_sets(
     out: Path,
     *,

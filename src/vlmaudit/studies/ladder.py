@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -18,7 +18,7 @@ from vlmaudit.execution.progress import progress, say
 from vlmaudit.lab.ladder import LadderDesign, plan_ladder
 from vlmaudit.lab.ladder_study import ladder_targets, prepare_material
 from vlmaudit.lab.training import Training
-from vlmaudit.results.files import make_private, write_text
+from vlmaudit.results.files import write_text
 from vlmaudit.results.numbers import counted
 from vlmaudit.studies.ladder_conclusion import Observed, conclude_ladder
 from vlmaudit.studies.ladder_page import write_page
@@ -89,6 +89,8 @@ def run_ladder(ladder: Ladder, *, console: Console) -> LadderFinding | None:
             progress=advance,
         )
     plans = {seed: plan_ladder(ladder.design, material.people, seed=seed) for seed in ladder.seeds}
+    # Not before: options that make no ladder must not bind the folder to them.
+    write_text(ladder.out / _SETTINGS, json.dumps(_settings(ladder), indent=1) + "\n")
     targets = ladder_targets(ladder.out, ladder.design, ladder.seeds)
     lesson = Lesson(material=material, training=ladder.training, labelled=ladder.labelled)
     for number, target in enumerate(targets):
@@ -116,30 +118,29 @@ def run_ladder(ladder: Ladder, *, console: Console) -> LadderFinding | None:
 
 def _agree(ladder: Ladder) -> None:
     """The folder holds a ladder of this design and training, or none yet."""
-    settings = json.loads(
-        json.dumps(
-            {
-                "design": asdict(ladder.design),
-                "training": ladder.training.recorded(),
-                "first seed": ladder.seeds[0],
-            }
-        )
-    )
     path = ladder.out / _SETTINGS
     if not path.exists():
-        make_private(ladder.out)
-        write_text(path, json.dumps(settings, indent=1) + "\n")
         return
     try:
         before = json.loads(path.read_text())
     except ValueError as problem:
         raise RunError(f"{path}: damaged; the ladder needs a new folder.") from problem
-    for part, own in settings.items():
+    for part, own in _settings(ladder).items():
         if part not in before or before[part] != own:
             raise RunError(
                 f"{ladder.out}: holds a ladder of another {part}{_difference(before, part, own)}; "
                 "give the same options again, or another --out."
             )
+
+
+def _settings(ladder: Ladder) -> dict[str, Any]:
+    """What a ladder must not change on its way, as JSON gives it back."""
+    kept = {
+        "design": asdict(ladder.design),
+        "training": ladder.training.recorded(),
+        "first seed": ladder.seeds[0],
+    }
+    return json.loads(json.dumps(kept))
 
 
 def _difference(before: object, part: str, own: object) -> str:

@@ -143,7 +143,7 @@ def _notes(plan: LadderPlan) -> list[str]:
         sources = by_dose.get(dose, [])
         if not sources:
             notes.append(
-                f"nobody is planted {dose} times: that takes more pictures than anybody has who "
+                f"nobody is planted {_times(dose)}: that takes more pictures than anybody has who "
                 f"is not needed otherwise; the largest number is {most}."
             )
         elif len(set(sources)) == 1 and len(everywhere) > 1:
@@ -152,6 +152,10 @@ def _notes(plan: LadderPlan) -> list[str]:
                 f"{len(sources)}): what is special about the source is special about the dose."
             )
     return notes
+
+
+def _times(dose: int) -> str:
+    return "once" if dose == 1 else f"{dose} times"
 
 
 def _doses_by_source(plans: Mapping[int, LadderPlan], armed: _Armed) -> Iterator[DoseRow]:
