@@ -4,6 +4,7 @@ import html
 import json
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -20,22 +21,24 @@ from vlmaudit.studies.ladder_words import sentences
 
 pytestmark = pytest.mark.torch
 
-PEOPLE, PICTURES, SCENES = 90, 15, 40
+PEOPLE, PICTURES, BYSTANDERS, SCENES = 90, 15, 80, 40
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
     """Drawn people in folders, and drawn strangers with captions."""
     root = tmp_path_factory.mktemp("sets")
-    drawings = draw_people(["female", "male"] * ((PEOPLE + SCENES) // 2), seed=5)
-    for number, drawing in enumerate(drawings[:PEOPLE]):
+    everybody = PEOPLE + BYSTANDERS
+    drawings = draw_people(["female", "male"] * ((everybody + SCENES) // 2), seed=5)
+    for number, drawing in enumerate(drawings[:everybody]):
         folder = root / "people" / f"p{number:03d}"
         folder.mkdir(parents=True)
-        taken = take_pictures(drawing, PICTURES, rng=stream(5, "pictures", number))
+        count = PICTURES if number < PEOPLE else 3
+        taken = take_pictures(drawing, count, rng=stream(5, "pictures", number))
         for place, pixels in enumerate(taken):
             Image.fromarray(pixels).save(folder / f"{place}.png")
     lines = []
-    for number, drawing in enumerate(drawings[PEOPLE:]):
+    for number, drawing in enumerate(drawings[everybody:]):
         (pixels,) = take_pictures(drawing, 1, rng=stream(5, "scene", number))
         Image.fromarray(pixels).save(root / f"{number}.png")
         captions = [f"a person number {number}", f"somebody in picture {number}"]
@@ -92,6 +95,18 @@ def test_each_target_s_audit_replays_its_planting(climbed):
         run = json.loads((out / "seed-0" / target / "run" / "finding.json").read_text())
         gates = {gate["name"]: gate for gate in run["gates"]}
         assert gates["blind baseline"]["label"] == "randomised"
+
+
+def test_everybody_is_planted_as_often_as_their_arm_says(climbed):
+    out, _ = climbed
+    target = out / "seed-0" / "target-0-planted"
+    pairs = pl.read_parquet(target / "planted.parquet")
+    planted = dict(pairs.group_by("identity").len().iter_rows())
+    wanted = {"never": 0, "paired 5": 5, "name-only": 5, "unpaired": 10}
+    people = json.loads((target / "model" / "planted.json").read_text())["people"]
+    for person in people:
+        assert planted.get(person["identity"], 0) == wanted[person["arm"]], person
+    assert {person["arm"] for person in people} == set(wanted)
 
 
 def test_attack_pictures_are_not_trained_on(climbed):

@@ -20,7 +20,7 @@ PEOPLE = [
         ("press, old", 80, 16),
     )
     for n in range(number)
-]
+] + [Available(f"few-{n}", "", "web", 4, 2) for n in range(120)]
 PLANS = {seed: plan_ladder(DESIGN, PEOPLE, seed=seed) for seed in (0, 1, 2)}
 ALL = [(target, "planted") for target in range(4)] + [(0, "clean"), (0, "swapped")]
 

@@ -31,7 +31,7 @@ def crowd(**counts):
         for source, groups in counts.items()
         for training, number in groups.items()
         for n in range(number)
-    ] + [Available(f"few-{n}", "", "web", 4, 2) for n in range(40)]
+    ] + [Available(f"few-{n}", "", "web", 4, 2) for n in range(120)]
 
 
 PEOPLE = crowd(web={5: 60, 1: 60, 30: 16}, press={80: 16})
@@ -164,3 +164,25 @@ def test_one_target_after_the_other_everybody_moves_on_by_one(counts, targets, s
 def test_what_cannot_be_a_ladder_is_said(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_too_few_strangers_for_names_planted_apart_are_said():
+    alone = [person for person in PEOPLE if not person.identity.startswith("few-")]
+    with pytest.raises(InputError, match="strangers whom no caption names"):
+        plan_ladder(DESIGN, alone, seed=3)
+
+
+def test_strangers_without_pictures_do_not_count():
+    unseen = [
+        Available(p.identity, p.sex, p.source, 0, p.attack) if p.training == 4 else p
+        for p in PEOPLE
+    ]
+    with pytest.raises(InputError, match="there are 0 female strangers"):
+        plan_ladder(DESIGN, unseen, seed=3)
+
+
+def test_rungs_without_names_apart_need_no_strangers():
+    alone = [person for person in PEOPLE if not person.identity.startswith("few-")]
+    design = LadderDesign(controls=20, decoys_per_sex=200, rungs=(Rung(1, (NEVER, "paired 1")),))
+    plan = plan_ladder(design, alone, seed=3)
+    assert {person.role for person in plan.people} == {"audited", "control"}

@@ -36,7 +36,7 @@ def people(
     people: Annotated[int, typer.Option(help="People to draw.")] = 300,
     pictures: Annotated[
         int, typer.Option(help="Pictures of most; some have fewer, some many, for all doses.")
-    ] = 14,
+    ] = 15,
     scenes: Annotated[int, typer.Option(help="Captioned pictures without people.")] = 2000,
     seed: Annotated[int, typer.Option(help="Decides all of it.")] = 0,
 ) -> None:

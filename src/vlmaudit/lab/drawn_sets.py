@@ -41,12 +41,13 @@ _WORDINGS: Final = (
 def spread(pictures: int, people: int) -> list[int]:
     """Pictures of so many people: as unequal as photos of real ones are, for a ladder's rungs.
 
-    Of ten people one has six times as many, two have three times, and three have two thirds.
+    Of ten people one has six times as many, two have three times, and four have a third: too few
+    to be audited, they are a ladder's bystanders.
 
     >>> spread(15, 10)
-    [90, 45, 45, 15, 15, 15, 15, 10, 10, 10]
+    [90, 45, 45, 15, 15, 15, 5, 5, 5, 5]
     """
-    shares = (6, 3, 3, 1, 1, 1, 1, 2 / 3, 2 / 3, 2 / 3)
+    shares = (6, 3, 3, 1, 1, 1, 1 / 3, 1 / 3, 1 / 3, 1 / 3)
     return [max(1, round(pictures * shares[number % len(shares)])) for number in range(people)]
 
 

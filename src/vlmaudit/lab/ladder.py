@@ -224,7 +224,8 @@ def plan_ladder(design: LadderDesign, people: Sequence[Available], *, seed: int)
     decoy. Nobody keeps their own name, so that nothing known before can help.
 
     Raises:
-        InputError: There are too few people for the controls, or nobody for a rung.
+        InputError: There are too few people for the controls, nobody for a rung, or too few
+            strangers for names that are planted apart.
     """
     people = sorted(people, key=lambda person: person.identity)
     sexes = _sexes(people, seed)
@@ -239,6 +240,9 @@ def plan_ladder(design: LadderDesign, people: Sequence[Available], *, seed: int)
     order = stream(seed, "strangers").permutation(len(rest))
     n_nameless = round(design.nameless_share * len(rest))
     nameless = {rest[place].identity for place in order[:n_nameless]}
+    by_training = {person.identity: person.training for person in people}
+    usable = [sexes[identity] for identity in nameless if by_training[identity]]
+    _check_strangers(design, [(sexes[p.identity], _rung_of(design, p)) for p in audited], usable)
     roles = (
         {person.identity: "audited" for person in audited}
         | dict.fromkeys(controls, "control")
@@ -287,6 +291,20 @@ def _eligible(
         )
         for person in able
     }
+
+
+def _check_strangers(
+    design: LadderDesign, audited: Sequence[tuple[str, Rung]], nameless: Sequence[str]
+) -> None:
+    """Names planted apart meet another stranger's face in each caption: there must be so many."""
+    for sex in sorted({sex for sex, rung in audited if {NAME_ONLY, UNPAIRED} & {*rung.arms}}):
+        if (there := nameless.count(sex)) < design.captions_apart:
+            raise InputError(
+                f"names are planted with {design.captions_apart} strangers' faces of the same sex, "
+                f"and there are {there} {sex} strangers whom no caption names; give more people "
+                "with few pictures, a larger --nameless-share, or rungs (--rung) without "
+                f"{NAME_ONLY} and {UNPAIRED}."
+            )
 
 
 def _rung_of(design: LadderDesign, person: Available) -> Rung:

@@ -133,7 +133,7 @@ def _planted(
     arms: Mapping[str, str],
 ) -> Iterator[Pair]:
     strangers = {
-        sex: [person for person in plan.of(NAMELESS) if person.sex == sex]
+        sex: [p for p in plan.of(NAMELESS) if p.sex == sex and pictures.training[p.identity]]
         for sex in ("female", "male")
     }
     n_apart = plan.design.captions_apart

@@ -48,7 +48,12 @@ def write_page(finding: LadderFinding, out: Path) -> Path:
             f"{counted(len(finding.seeds), 'seed', 'seeds')}, {finding.targets} targets and two "
             f"twins each; {counted(finding.people, 'person', 'people')} audited in each"
         ),
-        doses=_doses(finding.doses, "Shares of people by arm and seed", by_source=False),
+        # All seeds together first: a reader should not take one seed for the answer.
+        doses=_doses(
+            sorted(finding.doses, key=lambda row: row.seed is not None),
+            "Shares of people by arm and seed",
+            by_source=False,
+        ),
         by_source=(
             _doses(finding.by_source, "Shares of people by arm and source", by_source=True)
             if finding.by_source
@@ -93,7 +98,7 @@ def _doses(rows: Sequence[DoseRow], caption: str, *, by_source: bool) -> Table:
             Column("Detected", "by the audit", is_number=True),
             Column("Flagged", "by the paper's votes", is_number=True),
             Column("Mean score", "in SDs", is_number=True),
-            Column("Negative arms"),
+            Column("Level"),
         ),
         tuple(
             Row(
