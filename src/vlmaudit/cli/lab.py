@@ -33,7 +33,7 @@ def people(
     out: Annotated[
         Path, typer.Option(help="Gets people/, scenes/ and captions.jsonl; must be new or empty.")
     ],
-    people: Annotated[int, typer.Option(help="People to draw.")] = 300,
+    people: Annotated[int, typer.Option(help="People to draw.")] = 450,
     pictures: Annotated[
         int, typer.Option(help="Pictures of most; some have fewer, some many, for all doses.")
     ] = 15,
