@@ -30,7 +30,7 @@ def test_drawn_sets_are_a_people_folder_and_a_captioned_set(tmp_path):
     assert result.exit_code == 0, result.output
     people = read_people(out / "people")
     counts = [len(people.pictures[person.identity]) for person in people.persons]
-    assert counts == [36, 18, 18, 6, 6, 6, 2, 2, 2, 2]
+    assert counts == [36, 36, 18, 18, 18, 18, 6, 6, 6, 6]
     assert len({person.name for person in people.persons}) == 10
     scenes = list(read_captioned(out / "captions.jsonl"))
     assert len(scenes) == 5

@@ -42,13 +42,14 @@ def spread(pictures: int, people: int) -> list[int]:
     """Pictures of so many people: as unequal as photos of real ones are, for a ladder's rungs.
 
     Of ten people one has six times as many, two have three times, and four have a third: too few
-    to be audited, they are a ladder's bystanders.
+    to be audited, they are a ladder's bystanders. A woman and a man have the same number each.
 
-    >>> spread(15, 10)
+    >>> spread(15, 20)[::2]
     [90, 45, 45, 15, 15, 15, 5, 5, 5, 5]
     """
     shares = (6, 3, 3, 1, 1, 1, 1 / 3, 1 / 3, 1 / 3, 1 / 3)
-    return [max(1, round(pictures * shares[number % len(shares)])) for number in range(people)]
+    places = [number // len(SEXES) % len(shares) for number in range(people)]
+    return [max(1, round(pictures * shares[place])) for place in places]
 
 
 def draw_sets(
