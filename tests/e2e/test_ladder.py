@@ -1,4 +1,8 @@
-"""The ladder as one command: plant, train, audit, compare; what is there is used again."""
+"""The ladder as one command: plant, train, audit, compare; what is there is used again.
+
+Six small models are really trained, once for all of these tests: who was planted must be found, and
+who was not must not.
+"""
 
 import html
 import json
@@ -6,44 +10,37 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.plan import Shard
+from vlmaudit.lab.drawn_sets import draw_sets
 from vlmaudit.lab.ladder import LadderDesign
-from vlmaudit.lab.people import draw_people, take_pictures
 from vlmaudit.lab.training import Training
-from vlmaudit.seeds import stream
 from vlmaudit.studies.ladder import Ladder, run_ladder
 from vlmaudit.studies.ladder_charts import FIGURES
 from vlmaudit.studies.ladder_words import sentences
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(1500)]
 
-PEOPLE, PICTURES, BYSTANDERS, SCENES = 90, 15, 80, 40
+SCENES = 200
+COUNTS = [15] * 90 + [45] * 40 + [3] * 80
+"""Pictures of each person: some for low doses, some for high ones, and bystanders."""
+
+ARMS = {
+    "never": 0,
+    **{f"paired {dose}": dose for dose in (1, 5, 10, 25)},
+    "name-only": 5,
+    "unpaired": 10,
+}
+"""How many pairs of a target have somebody's face or name in them."""
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    """Drawn people in folders, and drawn strangers with captions."""
+    """Drawn people in folders, and drawn scenes with captions."""
     root = tmp_path_factory.mktemp("sets")
-    everybody = PEOPLE + BYSTANDERS
-    drawings = draw_people(["female", "male"] * ((everybody + SCENES) // 2), seed=5)
-    for number, drawing in enumerate(drawings[:everybody]):
-        folder = root / "people" / f"p{number:03d}"
-        folder.mkdir(parents=True)
-        count = PICTURES if number < PEOPLE else 3
-        taken = take_pictures(drawing, count, rng=stream(5, "pictures", number))
-        for place, pixels in enumerate(taken):
-            Image.fromarray(pixels).save(folder / f"{place}.png")
-    lines = []
-    for number, drawing in enumerate(drawings[everybody:]):
-        (pixels,) = take_pictures(drawing, 1, rng=stream(5, "scene", number))
-        Image.fromarray(pixels).save(root / f"{number}.png")
-        captions = [f"a person number {number}", f"somebody in picture {number}"]
-        lines.append(json.dumps({"image": f"{number}.png", "captions": captions}))
-    (root / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    draw_sets(root, pictures=COUNTS, scenes=SCENES, seed=5)
     return root
 
 
@@ -53,7 +50,9 @@ def ladder_of(sets, out, **changes):
         captions=sets / "captions.jsonl",
         out=out,
         design=LadderDesign(controls=40, decoys_per_sex=200),
-        training=Training(steps=2, batch_size=32),
+        training=Training(
+            steps=150, batch_size=128, architecture="lab-resnet-48", precision="amp_bf16"
+        ),
         seeds=(0,),
         **changes,
     )
@@ -77,21 +76,61 @@ def test_a_ladder_is_climbed_by_shards_and_concluded_once(climbed):
         "target-0-swapped",
         *(f"target-{number}-planted" for number in (1, 2, 3)),
     ]
-    assert {row.arm for row in finding.doses} >= {"never", "paired 5", "name-only", "unpaired"}
-    assert finding.people == 50
+    assert {row.arm for row in finding.doses} == {*ARMS}
+    assert finding.people == 90
     assert finding.is_repeated is None
     assert {effect.compared for effect in finding.effects} == {
         "square",
         "clean twin",
         "swapped twin",
     }
+
+
+def row(finding, arm):
+    return next(row for row in finding.doses if row.arm == arm)
+
+
+def test_planted_people_are_found(climbed):
+    finding = climbed[1]
+    never = row(finding, "never")
+    for arm in ("paired 5", "paired 10", "paired 25"):
+        assert row(finding, arm).small_p.low > 0.3
+        assert row(finding, arm).small_p.low > never.small_p.high
+        assert row(finding, arm).detected.low > never.detected.high
     (response,) = finding.responses
-    assert response.p > 0.001  # two steps teach nothing
+    assert response.statistic > 0
+    assert response.p == 0.001
+
+
+def test_people_who_were_not_planted_with_their_name_are_not_found(climbed):
+    finding = climbed[1]
+    for arm in ("never", "name-only", "unpaired"):
+        assert row(finding, arm).at_level
+        assert row(finding, arm).detected.value < 0.05
+
+
+@pytest.mark.parametrize("compared", ["square", "clean twin", "swapped twin"])
+def test_planting_is_what_raises_the_score_of_the_same_people(climbed, compared):
+    rows = [one for one in climbed[1].effects if one.compared == compared]
+    (effect,) = (one for one in rows if one.dose == 5)
+    assert effect.difference.low > 0
+    assert effect.test.p < 0.01
+    assert all(one.difference.value > 0 for one in rows)
+
+
+def test_the_clean_twin_knows_nobody(climbed):
+    out, _ = climbed
+    run = json.loads((out / "seed-0" / "target-0-clean" / "run" / "finding.json").read_text())
+    people = [one for one in run["people"] if one["p"] is not None]
+    assert len(people) == 90
+    # 10 of 90 or fewer in 995 of 1000 sound audits; planted ones have twenty or more.
+    assert sum(one["p"] <= 0.05 for one in people) <= 10
+    assert sum(bool(one["detected"]) for one in people) <= 1
 
 
 def test_each_target_s_audit_replays_its_planting(climbed):
     out, _ = climbed
-    for target in ("target-0-planted", "target-3-planted"):
+    for target in ("target-0-planted", "target-3-planted", "target-0-swapped"):
         run = json.loads((out / "seed-0" / target / "run" / "finding.json").read_text())
         gates = {gate["name"]: gate for gate in run["gates"]}
         assert gates["blind baseline"]["label"] == "randomised"
@@ -102,11 +141,10 @@ def test_everybody_is_planted_as_often_as_their_arm_says(climbed):
     target = out / "seed-0" / "target-0-planted"
     pairs = pl.read_parquet(target / "planted.parquet")
     planted = dict(pairs.group_by("identity").len().iter_rows())
-    wanted = {"never": 0, "paired 5": 5, "name-only": 5, "unpaired": 10}
     people = json.loads((target / "model" / "planted.json").read_text())["people"]
     for person in people:
-        assert planted.get(person["identity"], 0) == wanted[person["arm"]], person
-    assert {person["arm"] for person in people} == set(wanted)
+        assert planted.get(person["identity"], 0) == ARMS[person["arm"]], person
+    assert {person["arm"] for person in people} == {*ARMS}
 
 
 def test_attack_pictures_are_not_trained_on(climbed):
@@ -114,7 +152,7 @@ def test_attack_pictures_are_not_trained_on(climbed):
     asked = {
         path.resolve() for path in (out / "seed-0" / "target-0-planted" / "people").rglob("*.png")
     }
-    assert len(asked) == 50 * 8
+    assert len(asked) == 90 * 8
 
 
 def test_the_same_command_trains_nothing_again(climbed, sets):
@@ -127,15 +165,15 @@ def test_the_same_command_trains_nothing_again(climbed, sets):
 
 def test_a_folder_with_another_ladder_is_refused(climbed, sets):
     out, _ = climbed
-    other = replace(ladder_of(sets, out), training=Training(steps=3, batch_size=32))
-    with pytest.raises(RunError, match="steps was 2, and is 3 now"):
+    other = replace(ladder_of(sets, out), training=Training(steps=3))
+    with pytest.raises(RunError, match="steps was 150, and is 3 now"):
         run_ladder(other, console=Console(quiet=True))
 
 
 def test_people_who_changed_since_are_said(climbed, sets, tmp_path):
     out, _ = climbed
     table = tmp_path / "sources.csv"
-    rows = [f"p{number:03d},{'web' if number % 2 else 'press'}" for number in range(PEOPLE)]
+    rows = [f"person-{n + 1:04d},{'web' if n % 3 else 'press'}" for n in range(len(COUNTS))]
     table.write_text("\n".join(["identity,source", *rows]) + "\n")
     with pytest.raises(RunError, match="trained on another planting"):
         run_ladder(ladder_of(sets, out, sources=table), console=Console(quiet=True))
