@@ -86,7 +86,7 @@ def test_an_arm_above_its_level_is_called_so():
     rows = {row.arm: row for row in found.doses if row.seed is None}
     assert rows["unpaired"].at_level is False
     assert rows["name-only"].at_level is True
-    assert any("more than chance allows" in sentence for sentence in sentences(found))
+    assert any("above the 5 % of chance" in sentence for sentence in sentences(found))
 
 
 def test_people_who_are_always_recognised_are_no_effect():

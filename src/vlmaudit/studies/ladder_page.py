@@ -88,7 +88,7 @@ def _rate_cell(estimate: Estimate) -> Cell:
 
 
 def _doses(rows: Sequence[DoseRow], caption: str, *, by_source: bool) -> Table:
-    level = {True: "chance", False: "above chance", None: ""}
+    level = {True: "5 % not excluded", False: "above 5 %", None: ""}
     return Table(
         caption,
         (

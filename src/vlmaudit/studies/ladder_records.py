@@ -26,7 +26,7 @@ class DoseRow(Record):
     by_votes: Estimate = Field(description="Share that the paper's rule flags.")
     mean_z: float | None
     at_level: bool | None = Field(
-        description="Whether no more than chance reach p of .05; None: face and name were planted."
+        description="Whether the interval of small_p holds .05 or less; None: planted together."
     )
 
 

@@ -41,7 +41,9 @@ def sentences(finding: LadderFinding) -> Iterator[str]:
     overall = overall_rows(finding)
     for row in overall:
         if row.at_level is not None:
-            verdict = "no more than chance" if row.at_level else "more than chance allows"
+            verdict = (
+                "in keeping with the 5 % of chance" if row.at_level else "above the 5 % of chance"
+            )
             yield f"{arm_words(row.arm)}: p of at most .05 for {rate(row.small_p)}, {verdict}."
     if (highest := max(overall, key=lambda row: row.dose or 0)).dose:
         yield f"{arm_words(highest.arm)}: p of at most .05 for {rate(highest.small_p)}."
