@@ -6,13 +6,16 @@ who was not must not.
 
 import html
 import json
+import shutil
 from dataclasses import replace
 
 import polars as pl
 import pytest
 from rich.console import Console
 
+from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.errors import InputError, RunError
+from vlmaudit.execution.local import Target, run_identity_inference
 from vlmaudit.execution.plan import Shard
 from vlmaudit.lab.drawn_sets import draw_sets
 from vlmaudit.lab.ladder import LadderDesign
@@ -134,6 +137,40 @@ def test_each_target_s_audit_replays_its_planting(climbed):
         run = json.loads((out / "seed-0" / target / "run" / "finding.json").read_text())
         gates = {gate["name"]: gate for gate in run["gates"]}
         assert gates["blind baseline"]["label"] == "randomised"
+
+
+def test_a_design_as_the_paper_made_its_own_is_confounded(climbed, tmp_path):
+    """The same target and people, but who counts as a member is whom a model knows best."""
+    out, _ = climbed
+    target = out / "seed-0" / "target-0-planted"
+    shutil.copytree(target / "model", tmp_path / "model")
+    (tmp_path / "model" / "planted.json").unlink()
+    shutil.copytree(target / "people", tmp_path / "people")  # follows the links to the pictures
+    baseline = json.loads((out / "seed-0/target-1-planted/run/finding.json").read_text())
+    score = {person["identity"]: person["z"] for person in baseline["people"]}
+    table = pl.read_csv(tmp_path / "people" / "people.csv", infer_schema=False).with_columns(
+        pl.col("identity").replace_strict(score).alias("recognisability")
+    )
+    is_known = pl.col("recognisability") > pl.col("recognisability").median()
+    table.with_columns(
+        pl.when(is_known).then(pl.lit("member")).otherwise(pl.lit("non_member")).alias("membership")
+    ).write_csv(tmp_path / "people" / "people.csv")
+
+    finding = run_identity_inference(
+        Target(
+            model=f"open_clip:{tmp_path / 'model'}",
+            people=tmp_path / "people",
+            controls=target / "controls",
+            names=target / "names.csv",
+            out=tmp_path / "run",
+        ),
+        IdentityInference(paper_pool=400),
+        console=Console(quiet=True),
+    )
+    (gate,) = (gate for gate in finding.gates if gate.name == "blind baseline")
+    assert gate.label == "confounded"
+    assert gate.passed is False
+    assert finding.verdict == "inconclusive"
 
 
 def test_everybody_is_planted_as_often_as_their_arm_says(climbed):
