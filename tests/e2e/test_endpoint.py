@@ -211,7 +211,7 @@ def test_a_stop_loses_no_more_than_what_was_under_way(study, server, sign, tmp_p
     process.send_signal(sign)
     _, said = process.communicate(timeout=30)
     if sign == signal.SIGINT:
-        assert process.returncode == 130
+        assert process.returncode == 130, said
         assert said.splitlines()[-1].startswith("Stopped. What was answered is kept")
     before = len(server.asked)
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """The loop that asks what is left: Ctrl-C at the worst moment loses nothing that has arrived."""
 
+import contextlib
 import os
 import signal
 
@@ -105,3 +106,25 @@ def test_a_model_that_keeps_nothing_back_is_stopped_at_once(tmp_path, blocks, mo
     (part,) = left(store, blocks, retry=True)
     with store.claim(part, COLUMNS) as claim:
         assert claim.missing == tuple("12345")
+
+
+@pytest.mark.parametrize("when", [0, 3, 5])
+def test_ctrl_c_that_something_else_swallows_is_not_lost(tmp_path, blocks, when):
+    """As Python does with one that is raised within a finaliser: "Exception ignored in …"."""
+    store = BlockStore(tmp_path)
+
+    def observe(cases):
+        for number, case in enumerate(cases):
+            if number == when:
+                with contextlib.suppress(KeyboardInterrupt):
+                    os.kill(os.getpid(), signal.SIGINT)
+            yield answers([case])
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, blocks, observe)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert store.sealed() == ({0} if when == 5 else set())
+    for part in left(store, blocks, retry=True):
+        with store.claim(part, COLUMNS) as claim:
+            assert claim.missing == tuple("012345")[when + 1 :]

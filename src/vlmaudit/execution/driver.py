@@ -1,15 +1,14 @@
 """The loop that asks what is left of a run, alone or beside other processes."""
 
 import contextlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
 from rich.console import Console
 
+from vlmaudit.execution.ctrl_c import CtrlC
 from vlmaudit.execution.progress import Advance, say
 from vlmaudit.results.blocks import BlockStore, Claim, Part
 from vlmaudit.results.cases import Case
@@ -59,32 +58,34 @@ def drive(
         advance: Told how many cases were settled since it was last called.
         reuse: Another run, whose answers to the same cases are taken over.
     """
-    waiting, has_said = list(parts), False
-    while waiting:
-        held = [
-            part
-            for part in waiting
-            if not _settle(
-                store,
-                part,
-                blocks[part.block],
-                observe,
-                columns=columns,
-                environment=environment,
-                advance=advance,
-                reuse=reuse,
-            )
-        ]
-        if held and len(held) == len(waiting):
-            if not has_said:
-                say(
-                    console,
-                    "Waiting for another process, which is at "
-                    f"{counted(len(held), 'block', 'blocks')} of this run …",
+    with CtrlC() as ctrl_c:
+        waiting, has_said = list(parts), False
+        while waiting:
+            held = [
+                part
+                for part in waiting
+                if not _settle(
+                    store,
+                    part,
+                    blocks[part.block],
+                    observe,
+                    columns=columns,
+                    environment=environment,
+                    advance=advance,
+                    reuse=reuse,
+                    ctrl_c=ctrl_c,
                 )
-                has_said = True
-            time.sleep(_LOOK_AGAIN_S)
-        waiting = held
+            ]
+            if held and len(held) == len(waiting):
+                if not has_said:
+                    say(
+                        console,
+                        "Waiting for another process, which is at "
+                        f"{counted(len(held), 'block', 'blocks')} of this run …",
+                    )
+                    has_said = True
+                time.sleep(_LOOK_AGAIN_S)
+            waiting = held
 
 
 def _settle(
@@ -97,6 +98,7 @@ def _settle(
     environment: str,
     advance: Advance,
     reuse: Reusable | None,
+    ctrl_c: CtrlC,
 ) -> bool:
     """Have a part sealed, here or elsewhere; False where another process is still at it."""
     with store.claim(part, columns) as claim:
@@ -113,7 +115,7 @@ def _settle(
         answers = observe(_chosen(cases, claim))
         try:
             for outcomes in answers:
-                with _held_back():
+                with ctrl_c.held():
                     claim.add(outcomes, environment)
                 advance(len(outcomes))
         except KeyboardInterrupt as stop:
@@ -123,25 +125,9 @@ def _settle(
             if not claim.missing:
                 claim.seal()
             raise
-        with _held_back():
+        with ctrl_c.held():
             claim.seal()
     return True
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until what is being written is written."""
-    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
-        yield
-        return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def _chosen(cases: Sequence[Case], claim: Claim) -> list[Case]:
