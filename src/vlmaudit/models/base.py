@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -98,6 +98,80 @@ class LabelOnlyModel(Protocol):
 
     def close(self) -> None:
         """Let go of connections; what is still under way fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a generative model said.
+
+    Attributes:
+        text: The new tokens alone, decoded without special tokens; never the prompt's echo.
+        finish: ``stop`` where the model ended by itself, ``length`` where it was cut off.
+        tokens: New tokens; None where a server does not count them.
+        prompt_tokens: Tokens of what it was shown; None where a server does not count them.
+    """
+
+    text: str
+    finish: Literal["stop", "length"]
+    tokens: int | None = None
+    prompt_tokens: int | None = None
+
+
+@runtime_checkable
+class GenerativeModel(Protocol):
+    """Answers questions about a picture in words (LLaVA, BLIP-2, a chat endpoint, …).
+
+    Answers are greedy. In fp32 they must not depend on which other prompts are asked along.
+    """
+
+    @property
+    def record(self) -> ModelRecord:
+        """Which weights answer, and in which arithmetic."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many pictures may be asked about at the same time, each from its own thread."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Where an answer is cut off."""
+        ...
+
+    def answer(self, image: Image | None, prompts: Sequence[str]) -> Iterator[Answer | Failed]:
+        """One outcome a prompt, in order, each as soon as it is there.
+
+        Args:
+            image: The picture, which is prepared once for all prompts; None asks without any.
+            prompts: The words of a user, without any chat template.
+
+        Raises:
+            ModelError: Asking on makes no sense: the address or the key is wrong.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; what is still under way fails."""
+        ...
+
+
+@runtime_checkable
+class ScoringModel(Protocol):
+    """A generative model that shows how likely it finds an answer."""
+
+    def log_likelihood(
+        self, image: Image | None, prompt: str, answers: Sequence[str]
+    ) -> Float[np.ndarray, " answers"]:
+        """Natural log-probability of each answer, summed over its tokens, teacher-forced.
+
+        The end of the answer belongs to it: of two names of which one begins with the other, the
+        shorter does not win by being shorter.
+
+        Raises:
+            OutOfMemoryError: Not even one pack of answers fits.
+        """
         ...
 
 

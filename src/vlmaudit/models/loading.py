@@ -7,6 +7,7 @@
     hf:./folder               a folder that save_pretrained wrote
     scripted:FILE             a fake that knows whom the JSON file says
     endpoint:URL              a server that says which label fits best, and nothing else
+    chat:MODEL@URL            an OpenAI-compatible server that answers in words
 
 A path starts with `/`, `./`, `../` or `~`. Model libraries are imported by the adapter, and only
 when a model is loaded.
@@ -25,7 +26,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from vlmaudit.data.paths import spelt
 from vlmaudit.errors import CapabilityError, ModelError, did_you_mean
-from vlmaudit.models.base import ContrastiveModel, LabelOnlyModel
+from vlmaudit.models.base import ContrastiveModel, GenerativeModel, LabelOnlyModel
+from vlmaudit.models.options import GenerativeOptions
 
 if TYPE_CHECKING:  # the HTTP library is for those who ask a server
     from vlmaudit.models.patience import Patience
@@ -50,12 +52,22 @@ _LABEL_ONLY: Final[Mapping[str, str]] = MappingProxyType(
     {"endpoint": "vlmaudit.models.zero_shot_endpoint:load"}
 )
 
+# "module:function"; each takes (spec, options) and returns the model.
+_GENERATIVE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "hf": "vlmaudit.models.hf_generative:load",
+        "chat": "vlmaudit.models.chat_endpoint:load",
+        "scripted": "vlmaudit.models.scripted_answers:load",
+    }
+)
+
 _FORMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "open_clip": "open_clip:ARCH/TAG, open_clip:ARCH@FILE or open_clip:./folder",
         "hf": "hf:ORG/NAME, hf:ORG/NAME@REVISION or hf:./folder",
         "scripted": "scripted:FILE",
         "endpoint": "endpoint:URL",
+        "chat": "chat:MODEL@URL",
     }
 )
 
@@ -73,9 +85,9 @@ class ModelSpec:
     text: str
     """What was asked for, word for word."""
     scheme: str
-    """open_clip, hf, scripted or endpoint."""
+    """open_clip, hf, scripted, endpoint or chat."""
     name: str = ""
-    """An open_clip architecture or a hub repository; empty for a folder."""
+    """An open_clip architecture, a hub repository or a server's model; empty for a folder."""
     variant: str = ""
     """The tag of published open_clip weights, or a repository's revision."""
     path: Path | None = None
@@ -97,7 +109,8 @@ class ModelSpec:
         'endpoint:https://models.example/clip'
         """
         if self.url:
-            return f"{self.scheme}:{self.url.partition('?')[0]}"
+            address = self.url.partition("?")[0]
+            return f"{self.scheme}:{self.name}@{address}" if self.name else f"endpoint:{address}"
         if self.path is None:
             return self.text
         # "." and ".." say what they are called only once they are resolved.
@@ -131,7 +144,13 @@ def parse_spec(text: str) -> ModelSpec:
     if not rest:
         raise _malformed(text, scheme)
     if scheme == "endpoint":
-        return _endpoint(text, rest)
+        return _server(text, scheme, "", rest)
+    if scheme == "chat":
+        # A server's name for a model may hold "@" and "/": the address is what comes last.
+        name, at, url = rest.rpartition("@http")
+        if not at or not name.strip():
+            raise _malformed(text.partition("?")[0], "chat")
+        return _server(text, scheme, name, f"http{url}")
     if scheme == "scripted" or _is_path(rest):
         return ModelSpec(text, scheme, path=_local(text, rest))
     return _open_clip(text, rest) if scheme == "open_clip" else _hub(text, rest)
@@ -150,7 +169,7 @@ def model_folder(text: str) -> Path | None:
 
 
 def kind_of(spec: str) -> Kind:
-    """What can be asked of the model that a spec names, and so which function loads it.
+    """How identity inference asks the model that a spec names, and so which function loads it.
 
     >>> kind_of("open_clip:ViT-B-16/laion400m_e32"), kind_of("endpoint:https://models.example/clip")
     ('contrastive', 'label_only')
@@ -182,21 +201,12 @@ def load_contrastive(
     """
     parsed = parse_spec(spec)
     if parsed.scheme not in _CONTRASTIVE:
+        says = "answers in words" if parsed.scheme in _GENERATIVE else "says which label fits best"
         raise CapabilityError(
-            f'model "{parsed.public_name}": it says which label fits best and nothing else; there '
-            "are no embeddings to compare."
+            f'model "{parsed.public_name}": it {says} and nothing else; there are no embeddings '
+            "to compare."
         )
-    if device.partition(":")[0] not in DEVICES:
-        raise parsed.error(
-            f'no such device as "{device}".{did_you_mean(device, DEVICES)} '
-            f"Known: {', '.join(DEVICES)}."
-        )
-    if dtype not in DTYPES:
-        raise parsed.error(
-            f'no such dtype as "{dtype}".{did_you_mean(dtype, DTYPES)} Known: {", ".join(DTYPES)}.'
-        )
-    if batch_size is not None and batch_size < 1:
-        raise parsed.error(f"a batch of {batch_size} holds nothing; give 1 or more.")
+    _check(parsed, device, dtype, batch_size)
     os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
     load = _adapter(_CONTRASTIVE[parsed.scheme])
     return load(parsed, device=device, dtype=dtype, batch_size=batch_size)
@@ -220,6 +230,43 @@ def load_label_only(spec: str, *, patience: "Patience | None" = None) -> LabelOn
             "model."
         )
     return _adapter(_LABEL_ONLY[parsed.scheme])(parsed, patience=patience)
+
+
+def load_generative(spec: str, options: GenerativeOptions | None = None) -> GenerativeModel:
+    """Load the model that answers in words, or get ready to ask the server that holds it.
+
+    Args:
+        spec: Such as "hf:llava-hf/llava-1.5-7b-hf"; see the top of this module.
+        options: How it is loaded and asked.
+
+    Raises:
+        ModelError: The model cannot be found, loaded or trusted.
+        CapabilityError: The model does not answer in words.
+    """
+    parsed, options = parse_spec(spec), options or GenerativeOptions()
+    if parsed.scheme not in _GENERATIVE:
+        raise CapabilityError(
+            f'model "{parsed.public_name}": it compares pictures with texts and answers nothing; '
+            "whether it ties faces to names is what vlmaudit identity-inference asks."
+        )
+    if parsed.scheme != "chat":
+        _check(parsed, options.device, options.dtype, options.batch_size)
+        os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
+    return _adapter(_GENERATIVE[parsed.scheme])(parsed, options)
+
+
+def _check(spec: ModelSpec, device: str, dtype: str, batch_size: int | None) -> None:
+    if device.partition(":")[0] not in DEVICES:
+        raise spec.error(
+            f'no such device as "{device}".{did_you_mean(device, DEVICES)} '
+            f"Known: {', '.join(DEVICES)}."
+        )
+    if dtype not in DTYPES:
+        raise spec.error(
+            f'no such dtype as "{dtype}".{did_you_mean(dtype, DTYPES)} Known: {", ".join(DTYPES)}.'
+        )
+    if batch_size is not None and batch_size < 1:
+        raise spec.error(f"a batch of {batch_size} holds nothing; give 1 or more.")
 
 
 def _adapter(place: str) -> Callable[..., Any]:
@@ -246,38 +293,39 @@ def _hub(text: str, rest: str) -> ModelSpec:
     return ModelSpec(text, "hf", repository, revision)
 
 
-def _endpoint(text: str, url: str) -> ModelSpec:
+def _server(text: str, scheme: str, name: str, url: str) -> ModelSpec:
     """An address, spelt in one way only, so that the same server has the same digest.
 
     What is refused is never quoted in full: it may hold a password.
     """
+    before = f"{scheme}:{name}@" if name else f"{scheme}:"
 
     def refuse(reason: str) -> ModelError:
         # A password may itself hold "/" or "@": all that may be one is left out.
         shown = re.sub(r"^([a-zA-Z]+://)?.*@", r"\1", re.split(r"[?#]", url)[0])
-        return ModelError(f'model "endpoint:{shown}": {reason}')
+        return ModelError(f'model "{before}{shown}": {reason}')
 
     if not url.isprintable() or " " in url:
-        raise ModelError('model "endpoint:…": the address holds a blank or an unprintable letter.')
+        raise ModelError(f'model "{scheme}:…": the address holds a blank or an unprintable letter.')
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as problem:
-        raise refuse("host or port are malformed; write endpoint:URL.") from problem
+        raise refuse(f"host or port are malformed; write {_FORMS[scheme]}.") from problem
     if parts.scheme not in _PORTS:
         raise refuse("the address must start with https:// or http://.")
     if "@" in parts.netloc:
         raise refuse(
             "a user name or password in an address can be read by others on this machine; put a "
-            "key into VLMAUDIT_ENDPOINT_KEY."
+            f"key into VLMAUDIT_{scheme.upper()}_KEY."
         )
     if not host:
-        raise refuse("the address names no host; write endpoint:https://HOST/PATH.")
+        raise refuse(f"the address names no host; write {before}https://HOST/PATH.")
     place = f"[{host}]" if ":" in host else host
     if port not in {None, _PORTS[parts.scheme]}:
         place = f"{place}:{port}"
     address = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
-    return ModelSpec(text, "endpoint", url=address)
+    return ModelSpec(text, scheme, name, url=address)
 
 
 def _local(text: str, place: str) -> Path:

@@ -1,0 +1,1 @@
+"""Name leakage: does a generative model say who is in the picture?"""
