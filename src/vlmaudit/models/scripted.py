@@ -1,25 +1,30 @@
 """A model that knows exactly whom it is told: the public fake for tests, demos and calibration."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL.Image import Image
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from vlmaudit.data.images import as_rgb
-from vlmaudit.data.names import fold_name
 from vlmaudit.models.loading import ModelSpec
+from vlmaudit.models.scripting import (
+    GENERATIVE_KEYS,
+    colour_of,
+    content_of,
+    face_in,
+    folded,
+    read_script,
+    words_of,
+)
 from vlmaudit.models.vectors import unit_rows
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord, Record
 
 DIM: Final = 64
-_COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
-_WORD: Final = re.compile(r"\w+")
 
 # How much of a picture's direction is its person and how much is the picture itself; likewise
 # how much of a text's direction is its wording once it holds a name the model was told.
@@ -67,9 +72,9 @@ class Knows:
         Raises:
             ValueError: A face is not of the form "#rrggbb", or a name is empty.
         """
-        self._names = {_colour(face): _folded(person) for face, person in people.items()}
-        self._hubs = {_folded(person) for person in hubs}
-        self._broken = {_colour(face) for face in broken}
+        self._names = {colour_of(face): folded(person) for face, person in people.items()}
+        self._hubs = {folded(person) for person in hubs}
+        self._broken = {colour_of(face) for face in broken}
         self._strength = strength
         self._seed = seed
         self._told = _by_first_word({*self._names.values(), *self._hubs})
@@ -92,8 +97,8 @@ class Knows:
     def encode_images(self, images: Sequence[Image]) -> Float[np.ndarray, "images dim"]:
         """Unit-length image embeddings; NaN for a broken face."""
         pictures = [as_rgb(image) for image in images]
-        faces = [_centre_colour(picture) for picture in pictures]
-        vectors = _PICTURE * self._directions("picture", [_content(each) for each in pictures])
+        faces = [face_in(picture) for picture in pictures]
+        vectors = _PICTURE * self._directions("picture", [content_of(each) for each in pictures])
         vectors += _FACE * self._directions("face", [face.encode() for face in faces])
         vectors += self._known_part([self._names.get(face, "") for face in faces])
         if self._hubs:
@@ -112,7 +117,7 @@ class Knows:
         return unit_rows(vectors)
 
     def _name_in(self, text: str) -> str:
-        words = _words(text)
+        words = words_of(text)
         for start, word in enumerate(words):
             for name in self._told.get(word, ()):
                 if words[start : start + len(name)] == name:
@@ -149,11 +154,18 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
 
     Raises:
         ModelError: The file is missing or does not describe a model.
+        CapabilityError: It describes the other scripted model, which answers in words.
     """
     del device, batch_size
     if dtype != "float32":
         raise spec.error(f"a scripted model answers in float32, not in {dtype}.")
-    script = _read(spec)
+    script = read_script(
+        spec,
+        _Script,
+        others=GENERATIVE_KEYS,
+        instead="it answers in words and nothing else; there are no embeddings to compare. What it "
+        "says of people is what vlmaudit name-leakage asks.",
+    )
     try:
         return Knows(**script.model_dump(), name=spec.public_name)
     except ValueError as problem:
@@ -170,47 +182,9 @@ class _Script(Record):
     seed: int = 0
 
 
-def _read(spec: ModelSpec) -> _Script:
-    assert spec.path is not None
-    try:
-        return _Script.model_validate_json(spec.path.read_bytes())
-    except OSError as problem:
-        raise spec.error(f"the file cannot be read ({problem.strerror}).") from problem
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise spec.error(f"{where}: {first['msg']}.") from problem
-
-
-def _colour(face: str) -> str:
-    if not _COLOUR.fullmatch(face.lower()):
-        raise ValueError(f'"{face}" is no colour of the form #rrggbb')
-    return face.lower()
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(_WORD.findall(fold_name(text)))
-
-
-def _folded(person: str) -> str:
-    words = _words(person)
-    if not words:
-        raise ValueError(f'"{person}" is no name')
-    return " ".join(words)
-
-
 def _by_first_word(names: set[str]) -> dict[str, list[tuple[str, ...]]]:
     """Names as words, the longest first: "Ann Lee Moss" must not be taken for "Ann Lee"."""
     table: dict[str, list[tuple[str, ...]]] = {}
     for words in sorted((tuple(name.split()) for name in names), key=lambda words: -len(words)):
         table.setdefault(words[0], []).append(words)
     return table
-
-
-def _centre_colour(picture: Image) -> str:
-    centre: UInt8[np.ndarray, " 3"] = np.asarray(picture)[picture.height // 2, picture.width // 2]
-    return "#" + bytes(centre).hex()
-
-
-def _content(picture: Image) -> bytes:
-    return f"{picture.width}x{picture.height}".encode() + picture.tobytes()
