@@ -221,3 +221,40 @@ class Inspectable(Protocol):
     def encode_texts_in_full(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"] | None:
         """Text embeddings without stopping early; None where `encode_texts` never does."""
         ...
+
+
+@runtime_checkable
+class ChecksSharing(Protocol):
+    """A generative model that can also be asked without sharing anything among prompts.
+
+    What the self-test holds the shared way against.
+    """
+
+    @property
+    def sharing(self) -> Literal["prefix", "vision", "none"]:
+        """What the prompts of one picture share: all they begin with, its features, or nothing."""
+        ...
+
+    @property
+    def sharing_notice(self) -> str:
+        """Why they do not share more, in one sentence; empty where they share all they can."""
+        ...
+
+    def answer_alone(self, image: Image | None, prompt: str) -> Answer | Failed:
+        """The answer by the model library's own means, with nothing shared or padded."""
+        ...
+
+    def first_token_log_probabilities(
+        self, image: Image | None, prompts: Sequence[str], *, shared: bool
+    ) -> Float[np.ndarray, "prompts vocabulary"]:
+        """Natural log-probabilities of an answer's first token, shared as usual or each alone."""
+        ...
+
+
+@runtime_checkable
+class ScoresAlone(Protocol):
+    """A scoring model that can also score an answer in a pass of its own."""
+
+    def log_likelihood_alone(self, image: Image | None, prompt: str, answer: str) -> float:
+        """The same number as `log_likelihood`, with picture, prompt and answer in one pass."""
+        ...
