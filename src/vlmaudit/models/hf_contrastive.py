@@ -1,9 +1,8 @@
 """Contrastive models of the transformers library: CLIP, SigLIP, SigLIP 2, ALIGN and their kin."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,30 +14,15 @@ from vlmaudit.data.images import as_rgb
 from vlmaudit.errors import CapabilityError
 from vlmaudit.models.base import Construction
 from vlmaudit.models.construction import Pixels, activation_of, preprocessing_of
-from vlmaudit.models.devices import TORCH_DTYPES, pick_device
+from vlmaudit.models.devices import pick_device
 from vlmaudit.models.hf_declared import declared
+from vlmaudit.models.hf_files import Model, Processor, find, identity_of, without_chatter
 from vlmaudit.models.loading import ModelSpec
-from vlmaudit.models.memory import (
-    PICTURES_A_BATCH,
-    TEXTS_A_BATCH,
-    BatchSize,
-    fitting,
-    is_out_of_memory,
-)
+from vlmaudit.models.memory import PICTURES_A_BATCH, TEXTS_A_BATCH, BatchSize, fitting
 from vlmaudit.models.text_batches import PROBE_TEXTS, encode_by_length
 from vlmaudit.models.vectors import TOLERANCES, unit_rows
-from vlmaudit.models.weights import (
-    CHECKPOINT_ENDINGS,
-    checkpoint_shapes,
-    one_line,
-    weights_digest,
-    why_no_hub,
-)
+from vlmaudit.models.weights import one_line, weights_digest
 from vlmaudit.results.records import ModelRecord
-
-# transformers loads whichever class a configuration names.
-Model: TypeAlias = Any
-Processor: TypeAlias = Any
 
 _FEATURES: Final = ("get_image_features", "get_text_features")
 _ENOUGH: Final = 1024  # tokens; a tokenizer without a limit says 10^30
@@ -209,20 +193,18 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
         CapabilityError: It does not put pictures and texts into one space.
     """
     place = pick_device(spec, device)
-    source = _source(spec)
-    revision = spec.variant or "main"
-    with _without_chatter(show_bars=spec.path is None):
-        config = _config(spec, source, revision)
-        _require_features(spec, config)
+    files = find(spec)
+    with without_chatter(show_bars=spec.path is None):
+        _require_features(spec, files.config())
         with fitting(spec.text):
-            model = _model(spec, source, revision, dtype).to(place)
-        processor = _processor(spec, source, revision)
+            model = files.model(transformers.AutoModel, dtype).to(place)
+        processor = files.processor()
     preprocessing = json.loads(processor.image_processor.to_json_string())
     record = ModelRecord(
         name=spec.public_name,
         family="hf",
         weights=weights_digest(
-            model.state_dict(), tokenizer=_identity(processor), preprocessing=preprocessing
+            model.state_dict(), tokenizer=identity_of(processor), preprocessing=preprocessing
         ),
         dtype=dtype,
         attention=str(getattr(model.config, "_attn_implementation", None) or "default"),
@@ -233,49 +215,12 @@ def load(spec: ModelSpec, *, device: str, dtype: str, batch_size: int | None) ->
                 model,
                 processor,
                 record=record,
-                said=declared(source, revision),
+                said=declared(files.source, files.revision),
                 image_batch=batch_size or PICTURES_A_BATCH,
                 text_batch=batch_size or TEXTS_A_BATCH,
             )
     except CapabilityError as problem:
         raise _no_common_space(spec, type(model).__name__, f" ({problem})") from problem
-
-
-def _source(spec: ModelSpec) -> str:
-    if spec.path is None:
-        return spec.name
-    if not spec.path.is_dir():
-        raise spec.error("there is no such folder.")
-    if not (spec.path / "config.json").is_file():
-        hint = ""
-        if (spec.path / "open_clip_config.json").is_file():
-            hint = f' It looks like an OpenCLIP model: write "open_clip:{spec.path}".'
-        raise spec.error(f"the folder has no config.json.{hint}")
-    if not any(file.suffix in CHECKPOINT_ENDINGS for file in spec.path.iterdir()):
-        raise spec.error("the folder holds no checkpoint, such as model.safetensors.")
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (spec.path / name).is_file():
-            checkpoint_shapes(spec, spec.path / name)  # says what is wrong with a file in our words
-            break
-    return str(spec.path)
-
-
-def _config(spec: ModelSpec, source: str, revision: str) -> transformers.PretrainedConfig:
-    try:
-        return transformers.AutoConfig.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
-    except Exception as problem:
-        if "trust_remote_code" in str(problem):
-            raise spec.error(
-                "it brings its own code, which is never run here; transformers must know the model."
-            ) from problem
-        if spec.path is not None:
-            raise spec.error(f"config.json cannot be used ({one_line(problem)}).") from problem
-        raise spec.error(
-            f"it is not on this machine, and {why_no_hub(problem)}. Fetch it where you can and "
-            "give the folder: hf:./folder."
-        ) from problem
 
 
 def _require_features(spec: ModelSpec, config: transformers.PretrainedConfig) -> None:
@@ -293,47 +238,6 @@ def _no_common_space(spec: ModelSpec, what: str, why: str) -> CapabilityError:
     )
 
 
-def _model(spec: ModelSpec, source: str, revision: str, dtype: str) -> Model:
-    try:
-        # Pickled weights are read with weights_only=True, which is what transformers does unasked.
-        model, found = transformers.AutoModel.from_pretrained(
-            source,
-            revision=revision,
-            dtype=TORCH_DTYPES[dtype],
-            trust_remote_code=False,
-            weights_only=True,
-            output_loading_info=True,
-        )
-    # The library raises nearly anything on damaged or foreign files.
-    except Exception as problem:
-        if is_out_of_memory(problem):
-            raise
-        raise spec.error(f"its weights cannot be read ({one_line(problem)}).") from problem
-    absent = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
-    if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise spec.error(
-            f"the checkpoint lacks weights of the model, or has them in another shape: "
-            f"{absent[0]}{more}."
-        )
-    return model.eval().requires_grad_(False)
-
-
-def _processor(spec: ModelSpec, source: str, revision: str) -> Processor:
-    try:
-        processor = transformers.AutoProcessor.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
-    except Exception as problem:
-        raise spec.error(
-            f"its tokenizer or image processor cannot be read ({one_line(problem)})."
-        ) from problem
-    for part in ("tokenizer", "image_processor"):
-        if getattr(processor, part, None) is None:
-            raise spec.error(f"it comes without {part.replace('_', ' ')}.")
-    return processor
-
-
 def _context(model: Model, processor: Processor) -> int:
     """The tokens a text is cut to: what tower, tokenizer and processor all can do."""
     limits = (
@@ -344,18 +248,6 @@ def _context(model: Model, processor: Processor) -> int:
     return min(int(limit) for limit in (*limits, _ENOUGH) if limit)
 
 
-def _identity(processor: Processor) -> dict[str, Any]:
-    """What makes two tokenizers the same: the vocabulary, and what they make of some texts."""
-    tokenizer = processor.tokenizer
-    return {
-        "vocabulary": tokenizer.get_vocab(),
-        "tokens": [
-            tokenizer(text, truncation=True, max_length=64)["input_ids"] for text in PROBE_TEXTS
-        ],
-        "padding": [tokenizer.pad_token_id, tokenizer.padding_side],
-    }
-
-
 def _pooled(output: Any) -> Float[np.ndarray, "rows dim"]:  # noqa: ANN401
     """The embeddings in what a feature method returns.
 
@@ -364,19 +256,3 @@ def _pooled(output: Any) -> Float[np.ndarray, "rows dim"]:  # noqa: ANN401
     """
     features = output if isinstance(output, torch.Tensor) else output.pooler_output
     return features.float().cpu().numpy()
-
-
-@contextmanager
-def _without_chatter(*, show_bars: bool) -> Iterator[None]:
-    """No advice from transformers while a model is loaded; progress bars only for downloads."""
-    logging = transformers.utils.logging
-    level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    if not show_bars:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if had_bars:
-            logging.enable_progress_bar()
