@@ -30,7 +30,7 @@ def newer_numpy(monkeypatch):
         now = here(**facts)
         return now.model_copy(update={"versions": now.versions | {"numpy": "9.9.9"}})
 
-    monkeypatch.setattr("vlmaudit.execution.local.here", other)
+    monkeypatch.setattr("vlmaudit.execution.running.here", other)
 
 
 def test_shards_share_the_blocks_and_the_last_one_concludes(finished, run, tmp_path):
@@ -139,10 +139,10 @@ def test_a_run_that_somebody_is_at_is_not_started_over(finished, run):
 
 
 def test_other_settings_meanwhile_are_not_concluded_on(finished, run, monkeypatch):
-    from vlmaudit.execution import local
+    from vlmaudit.execution import running
 
     study, out, _ = finished
-    drive = local.drive
+    drive = running.drive
 
     def drive_beside_another(*args, **kwargs):
         drive(*args, **kwargs)
@@ -150,7 +150,7 @@ def test_other_settings_meanwhile_are_not_concluded_on(finished, run, monkeypatc
         manifest["conclusion"]["tau"] = 5
         (out / "manifest.json").write_text(json.dumps(manifest))
 
-    monkeypatch.setattr(local, "drive", drive_beside_another)
+    monkeypatch.setattr(running, "drive", drive_beside_another)
     refused = run(*study.arguments(out))
     assert refused.exit_code == 3
     assert "under other settings" in refused.stderr

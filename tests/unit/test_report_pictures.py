@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmaudit.audits.identity_inference.observed import write_people
+from vlmaudit.audits.asked import write_people
 from vlmaudit.data.identities import Person
 from vlmaudit.errors import RunError
 from vlmaudit.report.html import write_report

@@ -93,8 +93,9 @@ def identity_inference(
 ) -> None:
     """Does the model tie these faces to these names?"""
     # The door to the models: only here, once there is something to ask.
-    from vlmaudit.execution.local import Target, run_identity_inference
+    from vlmaudit.execution.identity_inference import run_identity_inference
     from vlmaudit.execution.plan import parse_shard
+    from vlmaudit.execution.target import Target
     from vlmaudit.models.patience import Patience
     from vlmaudit.report.html import write_report
 

@@ -23,10 +23,14 @@ _LOOK_AGAIN_S: Final = 0.5
 
 
 def left(
-    store: BlockStore, blocks: Mapping[int, Sequence[Case]], *, retry: bool
+    store: BlockStore,
+    blocks: Mapping[int, Sequence[Case]],
+    *,
+    retry: bool,
+    mine: Callable[[int], bool] = lambda _: True,
 ) -> tuple[Part, ...]:
-    """What is left to ask of these blocks."""
-    keys = {block: [case.key for case in cases] for block, cases in blocks.items()}
+    """What is left to ask of those blocks that are this process's to ask."""
+    keys = {block: [case.key for case in blocks[block]] for block in blocks if mine(block)}
     return store.parts(keys, retry=retry)
 
 

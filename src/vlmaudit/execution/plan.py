@@ -1,7 +1,7 @@
 """Which pictures are to be shown to the model, dealt into blocks."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,23 @@ _A_SHARD: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture file of one person."""
+    """One picture, as it is shown under one condition.
+
+    Attributes:
+        identity: Of whom it is; empty for nobody.
+        image: How tables call it; empty where nothing is shown.
+        role: What its person is in the study.
+        path: The file.
+        digest: Of what is shown.
+        condition: How it is shown, such as ``original``.
+    """
 
     identity: str
     image: str
     role: Role
     path: Path
     digest: str
+    condition: str = ORIGINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +143,49 @@ def check_disjoint(audited: Sequence[Picture], controls: Sequence[Picture]) -> N
             raise _shared(owners[control.digest], control)
 
 
+class Blocks(Mapping[int, Sequence[Case]]):
+    """The cases of a run by block, made when a block is looked at: there may be millions."""
+
+    def __init__(
+        self,
+        pictures: Mapping[int, Sequence[Picture]],
+        model: ModelRecord,
+        ask: Callable[[Picture], Sequence[Question]],
+    ) -> None:
+        """Take what is shown in every block; `deal` is the way here."""
+        self._pictures = pictures
+        self._model = model
+        self._ask = ask
+
+    def __getitem__(self, block: int) -> list[Case]:
+        return [
+            Case(
+                case_key(picture.digest, picture.condition, self._model, question.digest),
+                picture.identity,
+                picture.image,
+                picture.role,
+                picture.condition,
+                picture.path,
+                question.text,
+            )
+            for picture in self._pictures[block]
+            for question in self._ask(picture)
+        ]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._pictures)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+
 def deal(
     pictures: Iterable[Picture],
     model: ModelRecord,
     plan_file: Path,
     *,
     ask: Callable[[Picture], Sequence[Question]] = lambda _: (Question(),),
-) -> dict[int, list[Case]]:
+) -> Blocks:
     """The blocks of a run: pictures sorted by key, a fixed number a block.
 
     The plan is kept: pictures that it knows stay in their blocks, and those that came since get
@@ -155,7 +201,7 @@ def deal(
         RunError: The plan that is there cannot be read.
     """
     known = _read_plan(plan_file)
-    shown = {case_key(picture.digest, ORIGINAL, model): picture for picture in pictures}
+    shown = {case_key(picture.digest, picture.condition, model): picture for picture in pictures}
     first_new = max(known.values(), default=-1) + 1
     new = sorted(key for key in shown if key not in known)
     size = block_size(len(new))
@@ -164,22 +210,10 @@ def deal(
         sorted(block_of.items()), schema={"picture": pl.String, "block": pl.Int64}, orient="row"
     )
     write_table(plan_file, table)
-    blocks: dict[int, list[Case]] = {}
+    blocks: dict[int, list[Picture]] = {}
     for key in sorted(shown):
-        picture = shown[key]
-        blocks.setdefault(block_of[key], []).extend(
-            Case(
-                case_key(picture.digest, ORIGINAL, model, question.digest),
-                picture.identity,
-                picture.image,
-                picture.role,
-                ORIGINAL,
-                picture.path,
-                question.text,
-            )
-            for question in ask(picture)
-        )
-    return blocks
+        blocks.setdefault(block_of[key], []).append(shown[key])
+    return Blocks(blocks, model, ask)
 
 
 def _read_plan(plan_file: Path) -> dict[str, int]:

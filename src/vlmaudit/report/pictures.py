@@ -8,8 +8,8 @@ from typing import Final
 
 import polars as pl
 
+from vlmaudit.audits.asked import PEOPLE
 from vlmaudit.audits.identity_inference.finding import Finding
-from vlmaudit.audits.identity_inference.observed import PEOPLE
 from vlmaudit.errors import RunError
 from vlmaudit.report.parts import Pictures
 from vlmaudit.results.cases import read_cases

@@ -9,8 +9,9 @@ from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.run import conclude_run
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.data.images import PictureError, open_picture
-from vlmaudit.execution.local import Target, run_identity_inference
+from vlmaudit.execution.identity_inference import run_identity_inference
 from vlmaudit.execution.progress import progress
+from vlmaudit.execution.target import Target
 from vlmaudit.lab.checkpoints import steps_done
 from vlmaudit.lab.contrastive import Training
 from vlmaudit.lab.planting import Design

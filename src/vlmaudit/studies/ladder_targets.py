@@ -11,8 +11,9 @@ from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.run import FINDING, read_finding
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.errors import RunError
-from vlmaudit.execution.local import Target, run_identity_inference
+from vlmaudit.execution.identity_inference import run_identity_inference
 from vlmaudit.execution.progress import progress
+from vlmaudit.execution.target import Target
 from vlmaudit.lab.contrastive import train_contrastive
 from vlmaudit.lab.hit_rates import Utility
 from vlmaudit.lab.ladder import LadderPlan

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import groupby
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,17 +11,14 @@ import polars as pl
 from jaxtyping import Float
 from PIL.Image import Image
 
+from vlmaudit.audits.asking import NO_MEMORY, NOT_NUMBERS, open_case, outcome_rows, side_by_side
 from vlmaudit.data.candidates import Candidate
-from vlmaudit.data.images import PictureError, open_picture
 from vlmaudit.data.templates import fill
 from vlmaudit.errors import ModelError, OutOfMemoryError
 from vlmaudit.models.base import Choice, ContrastiveModel, Failed, LabelOnlyModel
 from vlmaudit.models.cached_texts import CachedTexts
 from vlmaudit.results.cases import Case
-from vlmaudit.results.outcomes import ANSWERED, PERMANENT, TRANSIENT, Schema
-
-NOT_NUMBERS: Final = Failed("the model answered with values that are not numbers", False)
-NO_MEMORY: Final = Failed("out of memory, even for one picture at a time", True)
+from vlmaudit.results.outcomes import Schema
 
 
 def observe_names(
@@ -68,14 +62,14 @@ def observe_pictures(
     columns = embedding_columns(dim)
     for start in range(0, len(cases), batch):
         some = cases[start : start + batch]
-        opened = list(pool.map(_open, (case.path for case in some)))
+        opened = list(pool.map(open_case, some))
         rows = iter(_embeddings(model, [each for each in opened if isinstance(each, Image)]))
         results = [next(rows) if isinstance(each, Image) else each for each in opened]
         answers = [
             {} if isinstance(result, Failed) else {"embedding": result} for result in results
         ]
         failures = [result if isinstance(result, Failed) else None for result in results]
-        yield _table(some, failures, answers, columns)
+        yield outcome_rows(some, failures, answers, columns)
 
 
 def _embeddings(model: ContrastiveModel, pictures: Sequence[Image]) -> list[list[float] | Failed]:
@@ -110,41 +104,13 @@ def observe_choices(
     Raises:
         ModelError: Asking on makes no sense.
     """
-    to_ask: SimpleQueue[list[Case]] = SimpleQueue()
-    arrived: SimpleQueue[_Arrival | BaseException] = SimpleQueue()
-    is_over = Event()
-    for _, group in groupby(cases, key=lambda case: case.path):
-        to_ask.put(list(group))
-
-    def work() -> None:
-        try:
-            while not is_over.is_set():
-                picture = to_ask.get_nowait()
-                for arrival in _choices(model, picture, names_for):
-                    arrived.put(arrival)
-                    if is_over.is_set():
-                        return
-        except Empty:
-            return
-        except BaseException as problem:
-            arrived.put(problem)
-
-    missing = len(cases)
-    for _ in range(min(model.concurrency, to_ask.qsize())):
-        # Daemons: whoever stops the program does not wait for an endpoint that does not answer.
-        Thread(target=work, daemon=True).start()
-    try:
-        while missing:
-            outcomes = _drain(arrived, wait=True)
-            missing -= len(outcomes)
-            yield _choice_table(outcomes)
-    except KeyboardInterrupt:
-        is_over.set()
-        if outcomes := _drain(arrived, wait=False):
-            yield _choice_table(outcomes)
-        raise
-    finally:
-        is_over.set()
+    groups = [list(group) for _, group in groupby(cases, key=lambda case: case.path)]
+    return side_by_side(
+        groups,
+        lambda some: _choices(model, some, names_for),
+        concurrency=model.concurrency,
+        table=_choice_table,
+    )
 
 
 _Arrival = tuple[Case, "Choice | Failed"]
@@ -154,7 +120,7 @@ def _choices(
     model: LabelOnlyModel, cases: Sequence[Case], names_for: Callable[[Case], Sequence[str]]
 ) -> Iterator[_Arrival]:
     """The outcomes of one picture's questions, with names in place of sentences."""
-    picture = _open(cases[0].path)
+    picture = open_case(cases[0])
     if isinstance(picture, Failed):
         yield from ((case, picture) for case in cases)
         return
@@ -171,27 +137,6 @@ def _choices(
             yield case, outcome
 
 
-def _drain(arrived: "SimpleQueue[_Arrival | BaseException]", *, wait: bool) -> list[_Arrival]:
-    """All that is there; an error is raised once what came before it was handed on.
-
-    Args:
-        arrived: Where threads put outcomes.
-        wait: Whether to wait until there is something.
-    """
-    found: list[_Arrival] = []
-    try:
-        while True:
-            item = arrived.get(block=wait and not found)
-            if isinstance(item, BaseException):
-                if not found:
-                    raise item
-                arrived.put(item)
-                return found
-            found.append(item)
-    except Empty:
-        return found
-
-
 def _choice_table(outcomes: Sequence[_Arrival]) -> pl.DataFrame:
     answers: list[Mapping[str, Any]] = [
         {
@@ -205,40 +150,4 @@ def _choice_table(outcomes: Sequence[_Arrival]) -> pl.DataFrame:
         for case, outcome in outcomes
     ]
     failures = [outcome if isinstance(outcome, Failed) else None for _, outcome in outcomes]
-    return _table([case for case, _ in outcomes], failures, answers, CHOICE_COLUMNS)
-
-
-def _table(
-    cases: Sequence[Case],
-    failures: Sequence[Failed | None],
-    answers: Sequence[Mapping[str, Any]],
-    columns: Schema,
-) -> pl.DataFrame:
-    """Outcomes as they are stored, a row a case."""
-    return pl.DataFrame(
-        {
-            "case": [case.key for case in cases],
-            "identity": [case.identity for case in cases],
-            "image": [case.image for case in cases],
-            "condition": [case.condition for case in cases],
-            "status": [_status(failure) for failure in failures],
-            "reason": [failure.reason if failure else "" for failure in failures],
-        }
-        | {
-            name: pl.Series([answer.get(name) for answer in answers], dtype=dtype)
-            for name, dtype in columns.items()
-        }
-    )
-
-
-def _status(failure: Failed | None) -> str:
-    if failure is None:
-        return ANSWERED
-    return TRANSIENT if failure.is_transient else PERMANENT
-
-
-def _open(path: Path) -> Image | Failed:
-    try:
-        return open_picture(path)
-    except PictureError as problem:
-        return Failed(str(problem), is_transient=False)
+    return outcome_rows([case for case, _ in outcomes], failures, answers, CHOICE_COLUMNS)

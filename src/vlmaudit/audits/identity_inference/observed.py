@@ -1,35 +1,32 @@
 """What a run observed, as the conclusion reads it: plain tables and arrays, no model."""
 
-import contextlib
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from vlmaudit.audits.asked import (
+    UNASKED,
+    read_names,
+    read_notices,
+    read_persons,
+    read_planted,
+    stopped_early,
+)
 from vlmaudit.data.candidates import Candidate
-from vlmaudit.data.identities import Membership, Person, Sex
-from vlmaudit.errors import RunError
+from vlmaudit.data.identities import Person
 from vlmaudit.results.blocks import BlockStore
 from vlmaudit.results.cases import read_cases
 from vlmaudit.results.outcomes import has_failed
 from vlmaudit.results.records import ModelRecord
-from vlmaudit.results.sealed import read_array, read_json, read_table, write_array, write_table
+from vlmaudit.results.sealed import read_array, write_array
 
-PEOPLE: Final = "people.parquet"
-NAMES: Final = "names.parquet"
 TEXTS: Final = "texts.npy"
-DESIGN: Final = "design.json"
-NOTICES: Final = "notices.json"
-UNASKED: Final = "not asked yet"
-
-Content = TypeVar("Content")
-
 EMBEDDINGS: Final = "embeddings"
 LABELS: Final = "labels"
 """What a model answers, as the manifest says it."""
@@ -107,54 +104,6 @@ class Choices:
     requests: int
 
 
-def write_people(private: Path, audited: Sequence[Person], controls: Sequence[Person]) -> None:
-    """Write who is asked about: a row a person."""
-    rows = [
-        {
-            "identity": person.identity,
-            "name": person.name,
-            "folder": person.folder,
-            "aliases": list(person.aliases),
-            "sex": person.sex,
-            "origin": person.origin,
-            "membership": person.membership,
-            "occurrences": person.occurrences,
-            "covariates": json.dumps(dict(person.covariates), ensure_ascii=False),
-            "role": role,
-        }
-        for role, group in (("audited", audited), ("control", controls))
-        for person in group
-    ]
-    schema: dict[str, pl.DataType | pl.datatypes.DataTypeClass] = {
-        "aliases": pl.List(pl.String),
-        "occurrences": pl.Int64,
-    }
-    table = pl.DataFrame(rows, schema_overrides=schema)
-    write_table(private / PEOPLE, table)
-
-
-def write_names(private: Path, study: Sequence[Candidate], decoys: Sequence[Candidate]) -> None:
-    """Write the pool: study names first, then decoys.
-
-    Where it is another pool than the one that is there, the embeddings of that one go.
-    """
-    everyone = [*study, *decoys]
-    table = pl.DataFrame(
-        {
-            "name": [candidate.name for candidate in everyone],
-            "sex": [candidate.sex for candidate in everyone],
-            "origin": [candidate.origin for candidate in everyone],
-            "role": ["study"] * len(study) + ["decoy"] * len(decoys),
-        },
-        schema=dict.fromkeys(("name", "sex", "origin", "role"), pl.String),
-    )
-    with contextlib.suppress(RunError):
-        if table.equals(read_names(private)):
-            return
-    (private / TEXTS).unlink(missing_ok=True)
-    write_table(private / NAMES, table)
-
-
 def write_texts(private: Path, texts: Float[np.ndarray, "names templates dim"]) -> None:
     """Write the text embeddings, in the order of the names."""
     write_array(private / TEXTS, texts)
@@ -173,7 +122,7 @@ def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
     """
     texts = read_texts(private)
     if texts is None:
-        raise _stopped_early(private)
+        raise stopped_early(private)
     cases = read_cases(private)
     asked = set(cases["case"])
     rows: dict[str, Float[np.ndarray, " dim"]] = {}
@@ -230,10 +179,9 @@ def _read_study(
     answered: set[str],
     reasons: Mapping[str, str],
 ) -> Study:
-    rows = read_people_asked(private).rows(named=True)
+    audited, controls = read_persons(private)
     names = read_names(private)
-    persons = {role: tuple(_person(row) for row in rows if row["role"] == role) for role in _ROLES}
-    images: dict[str, set[str]] = {cast("str", row["identity"]): set() for row in rows}
+    images: dict[str, set[str]] = {person.identity: set() for person in (*audited, *controls)}
     failures: list[FailedCase] = []
     fields = cases.select("identity", "image", "question", "case")
     for identity, image, question, case in fields.sort("identity", "image", "question").iter_rows():
@@ -243,68 +191,15 @@ def _read_study(
             reason = reasons.get(case, UNASKED)
             failures.append(FailedCase(identity, image, question, reason))
     return Study(
-        people=persons["audited"],
-        controls=persons["control"],
+        people=audited,
+        controls=controls,
         study_names=int((names["role"] == "study").sum()),
         candidates=tuple(
             Candidate(name, sex, origin) for name, sex, origin, _ in names.iter_rows()
         ),
         images={identity: tuple(sorted(found)) for identity, found in images.items()},
         failures=tuple(failures),
-        notices=tuple(cast("list[str]", _there(private, NOTICES, read_json))),
-        design=cast("Mapping[str, object] | None", _there(private, DESIGN, read_json)),
+        notices=read_notices(private),
+        design=read_planted(private),
         model=model,
-    )
-
-
-def read_people_asked(private: Path) -> pl.DataFrame:
-    """What `write_people` wrote.
-
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    return _there(private, PEOPLE, read_table)
-
-
-def read_names(private: Path) -> pl.DataFrame:
-    """What `write_names` wrote.
-
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    return _there(private, NAMES, read_table)
-
-
-def _there(private: Path, name: str, read: Callable[..., Content]) -> Content:
-    """A file that every run has which got so far."""
-    try:
-        return read(private / name, mend=_ANEW)
-    except FileNotFoundError as problem:
-        raise _stopped_early(private) from problem
-
-
-_ANEW: Final = "run the same identity-inference command again to have it anew."
-
-
-def _stopped_early(private: Path) -> RunError:
-    return RunError(
-        f"{private.parent}: stopped before every name was encoded, or what was encoded is damaged; "
-        "run the same identity-inference command again to go on."
-    )
-
-
-_ROLES: Final = ("audited", "control")
-
-
-def _person(row: Mapping[str, object]) -> Person:
-    return Person(
-        identity=cast("str", row["identity"]),
-        name=cast("str", row["name"]),
-        folder=cast("str", row["folder"]),
-        aliases=tuple(cast("list[str]", row["aliases"])),
-        sex=cast("Sex", row["sex"]),
-        origin=cast("str", row["origin"]),
-        membership=cast("Membership", row["membership"]),
-        occurrences=cast("int | None", row["occurrences"]),
-        covariates=json.loads(cast("str", row["covariates"])),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Executor
-from typing import Final, Protocol
+from typing import Final
 
 import polars as pl
 from rich.console import Console
@@ -46,49 +46,6 @@ from vlmaudit.results.self_test import KnownAnswers, SelfTest
 _FLOAT: Final = 4  # bytes
 
 
-class Asker(Protocol):
-    """One kind of model, as a run needs it."""
-
-    @property
-    def record(self) -> ModelRecord:
-        """Who answers."""
-        ...
-
-    @property
-    def observation(self) -> Observation:
-        """What decides which answers are stored; a resumed run must agree in it."""
-        ...
-
-    @property
-    def columns(self) -> Schema:
-        """The columns of an outcome behind the common ones, once names are prepared."""
-        ...
-
-    def check(self, console: Console) -> SelfTest:
-        """The model's self-test."""
-        ...
-
-    def questions(self, picture: Picture) -> Sequence[Question]:
-        """What is asked about a picture."""
-        ...
-
-    def work(self, run: RunFolder, n_cases: int, test: SelfTest | None) -> Work:
-        """How much is left to do when so many cases are."""
-        ...
-
-    def is_prepared(self, run: RunFolder) -> bool:
-        """Whether what all pictures need was asked already, such as the names' embeddings."""
-        ...
-
-    def prepare(self, run: RunFolder, console: Console) -> None:
-        """Ask it, where it was not."""
-        ...
-
-    def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
-        """Ask some cases of one block."""
-        ...
-
-
 class AsksEmbeddings:
     """Embeds every name once and every picture once."""
 
@@ -124,6 +81,10 @@ class AsksEmbeddings:
     @property
     def record(self) -> ModelRecord:
         return self._model.record
+
+    @property
+    def unit(self) -> str:
+        return "Pictures"
 
     @property
     def observation(self) -> Observation:
@@ -224,6 +185,10 @@ class AsksLabels:
     @property
     def record(self) -> ModelRecord:
         return self._model.record
+
+    @property
+    def unit(self) -> str:
+        return "Requests"
 
     @property
     def observation(self) -> Observation:
