@@ -73,7 +73,8 @@ def servers(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.delenv("VLMAUDIT_ENDPOINT_KEY", raising=False)
+    for name in ("VLMAUDIT_ENDPOINT_KEY", "VLMAUDIT_CHAT_KEY"):
+        monkeypatch.delenv(name, raising=False)
     if (module := sys.modules.get("tests_servers")) is None:
         spec = importlib.util.spec_from_file_location(
             "tests_servers", Path(__file__).with_name("servers.py")

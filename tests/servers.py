@@ -60,6 +60,7 @@ class ZeroShotServer:
     Misbehaviours, by name:
         status CODE             that status, with names and control characters in its body
         status CODE after TEXT  the same with ``Retry-After: TEXT``
+        status CODE saying BODY the same with that body
         garbage                 a body that is no JSON
         web page                HTML with status 200
         empty                   a body of no bytes
@@ -171,18 +172,18 @@ class ZeroShotServer:
     # From here on: one request.
 
     def take(self, handler: "_Handler", body: bytes) -> tuple[Asked, Deed]:
-        asked = json.loads(body)
-        file = base64.b64decode(asked["inputs"], validate=True)
-        with Image.open(io.BytesIO(file)) as picture:
-            digest = digest_of(picture)
-        offered = tuple(asked["parameters"]["candidate_labels"])
+        file, offered, parameters = self.understand(json.loads(body))
+        digest = ""
+        if file:
+            with Image.open(io.BytesIO(file)) as picture:
+                digest = digest_of(picture)
         with self.has_arrived:
             entry = Asked(
                 number=len(self.asked),
                 picture=digest,
                 labels=labels_digest(offered),
                 offered=offered,
-                parameters=asked["parameters"],
+                parameters=parameters,
                 file=file,
                 path=handler.path,
                 headers={name.lower(): value for name, value in handler.headers.items()},
@@ -192,6 +193,12 @@ class ZeroShotServer:
             deed = self._deed_for(entry)
             self.has_arrived.notify_all()
         return entry, deed
+
+    def understand(self, asked) -> tuple[bytes, tuple[str, ...], dict]:
+        """The picture, the labels and the parameters of a request."""
+        parameters = asked["parameters"]
+        file = base64.b64decode(asked["inputs"], validate=True)
+        return file, tuple(parameters["candidate_labels"]), parameters
 
     def _deed_for(self, asked: Asked) -> Deed:
         if callable(self._schedule):
@@ -236,6 +243,10 @@ class ZeroShotServer:
         rows = rows[: self._top]
         return rows if self._best_first else rows[::-1]
 
+    def true_body(self, asked: Asked) -> bytes:
+        """The body of a good answer."""
+        return self.body(self.truth(asked))
+
     def body(self, rows: list[dict]) -> bytes:
         return json.dumps([rows] if self._is_wrapped else rows).encode()
 
@@ -244,6 +255,53 @@ class ZeroShotServer:
 
     def wait_until_closed(self, seconds: float = PATIENCE_S) -> bool:
         return self._closing.wait(seconds)
+
+
+class ChatServer(ZeroShotServer):
+    """OpenAI's chat completions by a generative model such as `Says`.
+
+    Of what was asked, `offered` holds the prompt, `parameters` all but the messages, and `file` is
+    empty where no picture was shown. Misbehaves as `ZeroShotServer`, but for labels and scores.
+    """
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def prompts(self) -> list[str]:
+        """What was asked, in the order of arrival."""
+        return [asked.offered[0] for asked in self.asked]
+
+    def understand(self, asked) -> tuple[bytes, tuple[str, ...], dict]:
+        (message,) = asked.pop("messages")
+        assert message.keys() == {"role", "content"}
+        assert message["role"] == "user"
+        if isinstance(message["content"], str):
+            return b"", (message["content"],), asked
+        shown, said = message["content"]
+        assert shown.keys() == {"type", "image_url"}
+        assert shown["image_url"].keys() == {"url"}
+        assert (shown["type"], said["type"]) == ("image_url", "text")
+        head, _, base64_png = shown["image_url"]["url"].partition(",")
+        assert head == "data:image/png;base64"
+        return base64.b64decode(base64_png, validate=True), (said["text"],), asked
+
+    def truth(self, asked: Asked) -> dict:
+        """The whole completion."""
+        picture = Image.open(io.BytesIO(asked.file)) if asked.file else None
+        (said,) = self._model.answer(picture, asked.offered)
+        message = {"role": "assistant", "content": said.text, "refusal": None}
+        return {
+            "id": f"chatcmpl-{asked.number}",
+            "object": "chat.completion",
+            "model": asked.parameters["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": said.finish}],
+            "usage": {"prompt_tokens": said.prompt_tokens, "completion_tokens": said.tokens},
+        }
+
+    def true_body(self, asked: Asked) -> bytes:
+        return json.dumps(self.truth(asked)).encode()
 
 
 def digest_of(picture: Image.Image) -> str:
@@ -314,12 +372,14 @@ class _Handler(BaseHTTPRequestHandler):
         return "\r\n".join([*lines, "", ""]).encode()
 
     def _status(self, asked: Asked, what: str) -> None:
+        what, _, saying = what.partition(" saying ")
         code, _, after = what.partition(" after ")
-        chatty = json.dumps({"error": f"\x1b[31mno {asked.offered[0]}"}).encode()
-        self._send(chatty, status=int(code), headers={"Retry-After": after} if after else {})
+        chatty = saying or json.dumps({"error": f"\x1b[31mno {asked.offered[0]}"})
+        headers = {"Retry-After": after} if after else {}
+        self._send(chatty.encode(), status=int(code), headers=headers)
 
     def _true_body(self, asked: Asked) -> bytes:
-        return self.owner.body(self.owner.truth(asked))
+        return self.owner.true_body(asked)
 
     def _garbage(self, _: Asked) -> None:
         self._send(b"model overloaded :-(")

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from vlmaudit.errors import ModelError
-from vlmaudit.models.loading import ModelSpec, load_contrastive, model_folder, parse_spec
+from vlmaudit.errors import CapabilityError, ModelError
+from vlmaudit.models.loading import (
+    ModelSpec,
+    load_contrastive,
+    load_generative,
+    load_label_only,
+    model_folder,
+    parse_spec,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,7 @@ def test_the_folder_here_has_its_own_name(tmp_path, monkeypatch):
         ("hf:a/", 'model "hf:a/": write hf:ORG/NAME, '),
         ("hf:a/b@", 'model "hf:a/b@": write hf:ORG/NAME, '),
         ("scripted:", 'model "scripted:": write scripted:FILE.'),
+        ("chat:", 'model "chat:": write chat:MODEL@URL.'),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(text, message):
@@ -89,6 +97,90 @@ def test_what_cannot_be_read_is_said_in_one_line(text, message):
         parse_spec(text)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+CHAT = "chat:qwen2.5-vl@https://models.example/v1"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "url"),
+    [
+        (CHAT, "qwen2.5-vl", "https://models.example/v1"),
+        ("chat:org/m:free@http://127.0.0.1:8000", "org/m:free", "http://127.0.0.1:8000/"),
+        ("chat:@cf/m@v2@HTTPS://H.example:443/@x", "@cf/m@v2", "https://h.example/@x"),
+        ("chat:a b@https://h.example/?v=1#top", "a b", "https://h.example/?v=1"),
+    ],
+)
+def test_a_chat_model_has_a_name_and_an_address(text, name, url):
+    spec = parse_spec(text)
+    assert spec == ModelSpec(text, "chat", name, url=url)
+    assert spec.public_name == f"chat:{name}@{url.partition('?')[0]}"
+    assert str(spec.error("x")) == f'model "{spec.public_name}": x'
+    assert model_folder(text) is None
+
+
+HOW_TO_CHAT = 'model "chat:…": write chat:MODEL@URL, such as chat:qwen2.5-vl@https://HOST/v1.'
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("qwen2.5-vl", HOW_TO_CHAT),
+        ("https://user:SECRET@models.example/v1", HOW_TO_CHAT),
+        ("@https://models.example/v1", HOW_TO_CHAT),
+        (" @https://models.example/v1", HOW_TO_CHAT),
+        ("m@models.example/v1?key=SECRET", HOW_TO_CHAT),
+        ("m@user:SECRET@models.example", HOW_TO_CHAT),
+        ("m\x1b[31m@https://models.example", HOW_TO_CHAT),
+        (
+            "m@https://user:SECRET@models.example/v1",
+            'model "chat:m@https://models.example/v1": a user name or password in an address can '
+            "be read by others on this machine; put a key into VLMAUDIT_CHAT_KEY.",
+        ),
+        (
+            # "http" after "@" once more: it belongs to the host, and what is before to no name.
+            "m@https://user:SECRET@httpbin.example/v1",
+            'model "chat:m@https://httpbin.example/v1": a user name or password',
+        ),
+        (
+            "m@https://user:SECRET@https://models.example/v1",
+            'model "chat:m@https://https://models.example/v1": ',
+        ),
+        (
+            "m@https://",
+            'model "chat:m@https://": the address names no host; write chat:m@https://HOST/PATH.',
+        ),
+        (
+            "m@https://h.example:port/?SECRET",
+            'model "chat:m@https://h.example:port/": host or port are malformed; write '
+            "chat:MODEL@URL.",
+        ),
+        (
+            "m@https://h.example/a b?SECRET",
+            'model "chat:…": the address holds a blank or an unprintable letter.',
+        ),
+    ],
+)
+def test_chat_models_that_are_refused(rest, message):
+    with pytest.raises(ModelError) as error:
+        parse_spec(f"chat:{rest}")
+    assert str(error.value).startswith(message)
+    assert "SECRET" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("load", [load_contrastive, load_label_only])
+def test_who_answers_in_words_is_sent_to_the_audit_that_asks_for_them(load):
+    with pytest.raises(CapabilityError) as error:
+        load(f"{CHAT}?code=SECRET")
+    assert str(error.value).startswith(f'model "{CHAT}": it answers in words')
+    assert str(error.value).endswith("hat it says of people is what vlmaudit name-leakage asks.")
+
+
+def test_who_answers_nothing_is_sent_to_the_audit_that_compares():
+    for spec in ("open_clip:RN50/openai", "endpoint:https://models.example/clip"):
+        with pytest.raises(CapabilityError, match="is what vlmaudit identity-inference asks"):
+            load_generative(spec)
 
 
 @pytest.mark.parametrize("scheme", ["open_clip", "hf"])

@@ -25,7 +25,8 @@ from vlmaudit.models.loading import (
 from vlmaudit.models.patience import Patience
 from vlmaudit.models.patient_http import GAVE_UP, UnreadableError
 from vlmaudit.models.scripted import Knows
-from vlmaudit.models.zero_shot_endpoint import LONGEST_SIDE, SENT_AS, read_choice
+from vlmaudit.models.sent_pictures import LONGEST_SIDE, SENT_AS
+from vlmaudit.models.zero_shot_endpoint import read_choice
 
 HURRIED = Patience(attempts=2, first_wait_s=0.0, most_bytes=10**6)
 NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing")
@@ -80,9 +81,9 @@ def test_labels_that_are_offered_twice_are_sent_once(serve):
 
 def test_a_picture_is_prepared_once_for_all_its_questions(serve, monkeypatch):
     prepared = []
-    prepare = zero_shot_endpoint._prepare
+    prepare = zero_shot_endpoint.prepare
     monkeypatch.setattr(
-        zero_shot_endpoint, "_prepare", lambda image: prepared.append(image) or prepare(image)
+        zero_shot_endpoint, "prepare", lambda image: prepared.append(image) or prepare(image)
     )
     server = serve()
     ask(server)
@@ -482,7 +483,10 @@ def test_addresses_that_are_refused(url, said):
 def test_an_address_alone_is_helped():
     with pytest.raises(ModelError) as error:
         parse_spec("https://user:SECRET@models.example/clip")
-    assert str(error.value) == ('model "https:…": for a server write endpoint:https://HOST/PATH.')
+    assert str(error.value) == (
+        'model "https:…": for a server write endpoint:https://HOST/PATH, or '
+        "chat:MODEL@https://HOST/PATH for one that answers in words."
+    )
 
 
 def test_each_kind_of_model_has_its_loader():

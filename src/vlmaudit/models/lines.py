@@ -12,22 +12,25 @@ from vlmaudit.errors import ModelError
 KEY_VARIABLE: Final = "VLMAUDIT_ENDPOINT_KEY"
 
 
-def key_from_environment(refuse: Callable[[str], ModelError]) -> str | None:
-    """The key in ``VLMAUDIT_ENDPOINT_KEY``, or None where it is not set.
+def key_from_environment(
+    refuse: Callable[[str], ModelError], variable: str = KEY_VARIABLE
+) -> str | None:
+    """The key in an environment variable, or None where it is not set.
 
     Args:
         refuse: Makes the error that names the model from a reason.
+        variable: Where the key is.
 
     Raises:
         ModelError: It holds what no header can carry.
     """
     # A key that was read from a file brings the end of its line along.
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+    key = os.environ.get(variable, "").strip()
     if not key:
         return None
     # Said here, since a library that meets such a key quotes it.
     if not all("!" <= letter <= "~" for letter in key):
-        raise refuse(f"{KEY_VARIABLE} holds a blank, or a letter that no key has; set it again.")
+        raise refuse(f"{variable} holds a blank, or a letter that no key has; set it again.")
     return key
 
 

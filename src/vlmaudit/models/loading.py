@@ -136,7 +136,10 @@ def parse_spec(text: str) -> ModelSpec:
     """
     scheme, colon, rest = text.partition(":")
     if scheme in _PORTS:
-        raise ModelError(f'model "{scheme}:…": for a server write endpoint:{scheme}://HOST/PATH.')
+        raise ModelError(
+            f'model "{scheme}:…": for a server write endpoint:{scheme}://HOST/PATH, or '
+            f"chat:MODEL@{scheme}://HOST/PATH for one that answers in words."
+        )
     if not colon or scheme not in _FORMS:
         hint = did_you_mean(scheme, _FORMS)
         what = f'no such kind of model as "{scheme}".' if colon else "no kind of model is named."
@@ -146,11 +149,7 @@ def parse_spec(text: str) -> ModelSpec:
     if scheme == "endpoint":
         return _server(text, scheme, "", rest)
     if scheme == "chat":
-        # A server's name for a model may hold "@" and "/": the address is what comes last.
-        name, at, url = rest.rpartition("@http")
-        if not at or not name.strip():
-            raise _malformed(text.partition("?")[0], "chat")
-        return _server(text, scheme, name, f"http{url}")
+        return _chat(text, rest)
     if scheme == "scripted" or _is_path(rest):
         return ModelSpec(text, scheme, path=_local(text, rest))
     return _open_clip(text, rest) if scheme == "open_clip" else _hub(text, rest)
@@ -201,10 +200,12 @@ def load_contrastive(
     """
     parsed = parse_spec(spec)
     if parsed.scheme not in _CONTRASTIVE:
-        says = "answers in words" if parsed.scheme in _GENERATIVE else "says which label fits best"
+        is_chatty = parsed.scheme in _GENERATIVE
+        says = "answers in words" if is_chatty else "says which label fits best"
+        hint = " What it says of people is what vlmaudit name-leakage asks." if is_chatty else ""
         raise CapabilityError(
             f'model "{parsed.public_name}": it {says} and nothing else; there are no embeddings '
-            "to compare."
+            f"to compare.{hint}"
         )
     _check(parsed, device, dtype, batch_size)
     os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
@@ -225,10 +226,13 @@ def load_label_only(spec: str, *, patience: "Patience | None" = None) -> LabelOn
     """
     parsed = parse_spec(spec)
     if parsed.scheme not in _LABEL_ONLY:
-        raise CapabilityError(
-            f'model "{parsed.text}": it is no black box but lies open; load it as a contrastive '
-            "model."
+        reason = (
+            "it answers in words, and chooses among no labels; what it says of people is what "
+            "vlmaudit name-leakage asks."
+            if parsed.scheme == "chat"
+            else "it is no black box but lies open; load it as a contrastive model."
         )
+        raise CapabilityError(str(parsed.error(reason)))
     return _adapter(_LABEL_ONLY[parsed.scheme])(parsed, patience=patience)
 
 
@@ -291,6 +295,17 @@ def _hub(text: str, rest: str) -> ModelSpec:
     if repository.count("/") != 1 or repository.strip("/") != repository or (at and not revision):
         raise _malformed(text, "hf", rest)
     return ModelSpec(text, "hf", repository, revision)
+
+
+def _chat(text: str, rest: str) -> ModelSpec:
+    """A server's name for a model, which may hold "@" and "/", and the server's address."""
+    address = re.search(r"@(?=https?:)", rest, re.IGNORECASE)
+    if address is None or not rest[: address.start()].strip() or not rest.isprintable():
+        # What stands there may be an address with a password, in a form that we do not know.
+        raise ModelError(
+            f'model "chat:…": write {_FORMS["chat"]}, such as chat:qwen2.5-vl@https://HOST/v1.'
+        )
+    return _server(text, "chat", rest[: address.start()], rest[address.end() :])
 
 
 def _server(text: str, scheme: str, name: str, url: str) -> ModelSpec:

@@ -28,7 +28,8 @@ from tenacity import (
 from vlmaudit import __version__
 from vlmaudit.errors import ModelError
 from vlmaudit.models.base import Failed
-from vlmaudit.models.lines import KEY_VARIABLE, Line, is_loopback
+from vlmaudit.models.lines import Line, is_loopback
+from vlmaudit.models.manners import Manners
 from vlmaudit.models.patience import Pace, Patience, retry_after_s
 
 GAVE_UP: Final = Failed("the endpoint stopped answering", is_transient=True)
@@ -40,6 +41,8 @@ STOPPED: Final = Failed("stopped before an answer came", is_transient=True)
 # server that speaks another language will not learn ours.
 _READINGS: Final = 3
 _TIME_OUT: Final = "time-out"
+# A refusal that goes on for longer is a page, and says nothing that we could understand.
+_LONGEST_REFUSAL: Final = 2**16
 # Statuses below 500 that may pass: time-out, too early, too many requests.
 _PASSING: Final = frozenset({408, 425, 429})
 
@@ -65,6 +68,7 @@ class PatientClient:
         refuse: Callable[[str], ModelError],
         key: str | None = None,
         patience: Patience | None = None,
+        manners: Manners | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
@@ -75,6 +79,7 @@ class PatientClient:
             refuse: Makes the error that names the model from a reason.
             key: Sent as bearer token; never to another address, never over an open line.
             patience: How hard to ask and how long to wait; None for the defaults.
+            manners: What to say of its refusals; None speaks of an endpoint.
             clock: Seconds that never run backwards.
             sleep: Waits so many seconds; None waits in a way that `stop` ends.
 
@@ -82,6 +87,7 @@ class PatientClient:
             ModelError: The address cannot be used, or the key would travel in clear.
         """
         self._patience = patience or Patience()
+        self._manners = manners or Manners()
         self._refuse = refuse
         self._has_key = key is not None
         self._clock = clock
@@ -102,7 +108,8 @@ class PatientClient:
         is_here = is_loopback(self._url.host)
         if key is not None and self._url.scheme != "https" and not is_here:
             raise refuse(
-                f"the key in {KEY_VARIABLE} would travel in clear; use https, or unset the key."
+                f"the key in {self._manners.key_variable} would travel in clear; use https, or "
+                "unset the key."
             )
         self._client = self._open(key, is_here=is_here)
 
@@ -259,28 +266,12 @@ class PatientClient:
                 # Whoever else is about to ask would be sent away as well.
                 self._pace.hold_until(self._clock() + wait_s)
             raise _TroubleError(f"status {status}", wait_s=wait_s)
-        if advice := self._advice(status):
+        explain = self._manners.explain
+        if explain is not None and (reason := explain(status, _said_with(response))):
+            raise _UnfitError(reason)
+        if advice := self._manners.advice(status, has_key=self._has_key):
             raise self._refuse(advice)
         raise _UnfitError(f"status {status}")
-
-    def _advice(self, status: int) -> str:
-        """What to do about a status that every further request would get too, or nothing."""
-        if 300 <= status < 400:
-            return (
-                f"the server redirects (status {status}), and pictures go nowhere but where you "
-                "said; give the address it leads to."
-            )
-        if status in {401, 403}:
-            what = f"does not accept the key in {KEY_VARIABLE}" if self._has_key else "wants a key"
-            mend = "set it to" if self._has_key else f"set {KEY_VARIABLE} to"
-            return f"the server {what} (status {status}); {mend} one that may ask this model."
-        if status == 402:
-            return "the server wants to be paid first (status 402); see to the key's account."
-        if status in {404, 405, 410}:
-            return f"there is nothing to ask at this address (status {status}); check its path."
-        if status == 407:
-            return "the proxy wants a password (status 407); put it into HTTP_PROXY."
-        return ""
 
     def _raise_what_happened(
         self, problem: httpx2.RequestError, line: Line, *, is_half: bool
@@ -368,6 +359,19 @@ def _why_no_connection(problem: httpx2.ConnectError) -> str:
             return "no secure connection comes about"
         cause = cause.__cause__ or cause.__context__
     return "no connection"
+
+
+def _said_with(response: httpx2.Response) -> object:
+    """The JSON that came with a refusal, or None where it is long or something else."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LONGEST_REFUSAL:
+                return None
+        return _parse(bytes(body))
+    except (httpx2.RequestError, UnreadableError):
+        return None
 
 
 def _parse(body: bytes) -> object:

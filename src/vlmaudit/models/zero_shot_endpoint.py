@@ -5,39 +5,25 @@ with a list of ``{"label": ..., "score": ...}``. Nothing is known of what answer
 address; findings name that, without what may be secret in it.
 """
 
-import base64
 import hashlib
-import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
 from urllib.parse import urlsplit
 
 from PIL import Image
 
-from vlmaudit.data.images import PictureError, as_rgb
+from vlmaudit.data.images import PictureError
 from vlmaudit.models.base import Choice, Failed
 from vlmaudit.models.lines import key_from_environment
 from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.patience import Patience
 from vlmaudit.models.patient_http import PatientClient, UnreadableError
+from vlmaudit.models.sent_pictures import SENT_AS, prepare
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord
 
-LONGEST_SIDE: Final = 1024
-SENT_AS: Final = f"PNG, 8-bit RGB, at most {LONGEST_SIDE} pixels a side, no metadata"
-"""How pictures reach the server, for the manifest: it bears on every answer.
-
-PNG, since it loses nothing: the server sees the pixels that an adapter on this machine would show,
-and no second compression stands between a picture and a model that may remember it. Measured on a
-photograph of 1024 x 768 pixels: 1.4 MB in 57 ms, once for all questions about it; JPEG of quality
-95 would be 0.4 MB.
-"""
-
-# Beyond the lowest, PNG's levels cost time and save about 3 % on photographs.
-_COMPRESSION: Final = 1
+__all__ = ["SENT_AS", "ZeroShotEndpoint", "load", "read_choice"]
 
 
 class ZeroShotEndpoint:
@@ -83,7 +69,7 @@ class ZeroShotEndpoint:
         """One outcome a question, in order, each as soon as it is there.
 
         Args:
-            image: The picture; as sent, it is at most `LONGEST_SIDE` pixels wide and high.
+            image: The picture, sent as `SENT_AS` says.
             questions: For each question the labels to choose from, as whole sentences.
 
         Raises:
@@ -109,7 +95,7 @@ class ZeroShotEndpoint:
         if not offers:
             return
         try:
-            picture = _prepare(image)
+            picture = prepare(image)
         except PictureError as problem:
             yield from [Failed(str(problem), is_transient=False)] * len(offers)
             return
@@ -197,24 +183,3 @@ def _number(score: object) -> float:
 
 def _lot(label: str, picture: bytes) -> bytes:
     return hashlib.blake2b(picture + label.encode("utf-8", "surrogatepass")).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A picture as it is sent, and the digest of its pixels."""
-
-    base64_png: str
-    digest: bytes
-
-
-def _prepare(image: Image.Image) -> _Prepared:
-    rgb = as_rgb(image)
-    rgb.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=None)
-    pixels = rgb.tobytes()
-    # A picture of nothing but these pixels: Pillow would write colour profile and more from `rgb`.
-    bare = Image.frombytes("RGB", rgb.size, pixels)
-    file = io.BytesIO()
-    bare.save(file, "PNG", compress_level=_COMPRESSION)
-    # Pixels and not the file, whose bytes change with the version of zlib.
-    digest = hashlib.blake2b(f"{rgb.width}x{rgb.height}".encode() + pixels, digest_size=16)
-    return _Prepared(base64.b64encode(file.getvalue()).decode(), digest.digest())
