@@ -154,6 +154,7 @@ class Swaps:
             lift = 0.0
         limits = _lift_limits(compared, null, lift)
         null_n = self._permutations.n
+        p_min = max(1 / (1 + null_n), 1 / compared.ways)
         return Lift(
             rate=own / n,
             low=interval.low,
@@ -162,8 +163,9 @@ class Swaps:
             lift=lift,
             lift_low=limits.low,
             lift_high=limits.high,
-            p=(1 + self._as_large(compared)) / (1 + null_n),
-            p_min=max(1 / (1 + null_n), 1 / compared.ways),
+            # Swaps drawn of many people can by luck miss ties among the few that are compared.
+            p=max(p_min, (1 + self._as_large(compared)) / (1 + null_n)),
+            p_min=p_min,
             null_n=null_n,
             n=n,
             n_compared=compared.n,
