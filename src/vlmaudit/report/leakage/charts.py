@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import altair as alt
 
@@ -45,16 +45,20 @@ def nice_top(highest: float) -> float:
     return 1.0
 
 
-def share_axis(top: float, *, narrow: bool, title: str | None = None) -> alt.Axis:
-    """An axis of shares that ends somewhere below 100 %."""
-    steps = 4
-    digits = 0 if math.isclose(100 * top / steps, round(100 * top / steps)) else 2
-    label = f"format(100 * datum.value, '.{digits}~f') + ' %'"
+def share_axis(
+    top: float,
+    *,
+    narrow: bool,
+    steps: int = 4,
+    orient: Literal["top", "bottom", "left"] | None = None,
+) -> alt.Axis:
+    """An axis of shares that may end below 100 %; narrow: its last label stays within it."""
+    fine = math.isclose(100 * top / steps, round(100 * top / steps))
     return alt.Axis(
         values=[top * place / steps for place in range(steps + 1)],
-        labelExpr=label,
+        labelExpr=f"format(100 * datum.value, '.{0 if fine else 2}~f') + ' %'",
         labelFlush=narrow,
-        title=title if title is not None else alt.Undefined,
+        orient=orient if orient else alt.Undefined,
         domain=False,
     )
 
@@ -129,7 +133,7 @@ def _rate_panel(values: Rows, top: float, *, narrow: bool) -> alt.LayerChart | a
             _text(base, "label", -16, "right", 240),
             _text(base, "said", width + 14, "left", weight=600),
             _text(base, "limits", width + 82, "left"),
-            _text(base, "others", width + 208, "left"),
+            _text(base, "others", width + 224, "left"),
         ]
     return alt.layer(rule, null, point, *written).properties(width=width, height=alt.Step(step))
 

@@ -13,23 +13,23 @@ from vlmaudit.report.drawing import (
     NEITHER,
     OTHER,
     PAPER,
-    PERCENT,
-    SHARE,
     SIZE,
     Chart,
     draw,
     heading,
     rows,
 )
+from vlmaudit.report.leakage.charts import nice_top, share_axis
 from vlmaudit.report.leakage.people import counted_people, share_bins, shown_rate
 from vlmaudit.report.parts import Drawing
 from vlmaudit.results.numbers import count, counted, percent, visible
 
 _PANELS: Final = (
-    ("top", "Most leaked", "chosen on other pictures than those drawn", OTHER),
+    ("top", "Most leaked", "chosen on other pictures", OTHER),
     ("sample", "Drawn from the rest", "at random, by the seed", NEITHER),
 )
-_NAME: Final = 150
+_NAME: Final = 190
+_NAME_NARROW: Final = 122
 """Room for a name beside the chart of people."""
 
 
@@ -42,9 +42,11 @@ def people_chart(finding: Finding) -> Drawing | None:
     if not drawn:
         return None
     title = "Leak rate a person: the most leaked, and a sample of the rest"
+    # One scale for both panels, or they could not be compared.
+    top = nice_top(max(shown_rate(one) or 0.0 for panel in drawn for one in panel[3]))
 
     def spec(is_narrow: bool) -> Chart:
-        charts = [_people_panel(*panel, narrow=is_narrow) for panel in drawn]
+        charts = [_people_panel(*panel, top, narrow=is_narrow) for panel in drawn]
         if is_narrow:
             return alt.vconcat(*charts, spacing=24)
         return alt.hconcat(*charts, spacing=40)
@@ -62,9 +64,16 @@ def _sorted(finding: Finding, shown: str) -> list[PersonRow]:
 
 
 def _people_panel(
-    title: str, below: str, colour: str, people: Sequence[PersonRow], *, narrow: bool
+    title: str,
+    below: str,
+    colour: str,
+    people: Sequence[PersonRow],
+    top: float,
+    *,
+    narrow: bool,
 ) -> alt.LayerChart | alt.FacetChart:
-    width = NARROW - _NAME if narrow else 190
+    room = _NAME_NARROW if narrow else _NAME
+    width = NARROW - room - 66 if narrow else 180
     values = [
         {"row": place, "label": visible(person.name), "value": rate, "said": percent(rate)}
         for place, person in enumerate(people)
@@ -73,12 +82,13 @@ def _people_panel(
     base = rows(values).encode(
         y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
     )
-    axis = alt.Axis(values=[0, 0.5, 1], labelExpr=PERCENT, title=None, domain=False, orient="top")
-    x = alt.X("value:Q", scale=SHARE, axis=axis)
+    axis = share_axis(top, narrow=narrow, steps=2, orient="top")
+    scale = alt.Scale(domain=[0, top], nice=False)
+    x = alt.X("value:Q", scale=scale, axis=axis, title=None)
     rule = base.mark_rule(strokeWidth=2, color=colour, opacity=0.5).encode(x=x, x2=alt.datum(0))
     point = base.mark_point(filled=True, size=50, opacity=1, fill=colour).encode(x=x)
     label = base.mark_text(
-        align="right", baseline="middle", fontSize=SIZE - 1, color=INK, limit=_NAME - 16
+        align="right", baseline="middle", fontSize=SIZE - 1, color=INK, limit=room - 16
     ).encode(x=alt.value(-10), text="label:N")
     said = base.mark_text(
         align="left", baseline="middle", fontSize=SIZE - 1, color=INK, limit=70
@@ -163,8 +173,9 @@ def _occurrence_spec(people: Sequence[PersonRow], *, narrow: bool) -> Chart:
             grid=False,
         ),
     )
-    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr=PERCENT, title=None, domain=False)
-    y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 1], nice=False, padding=6), axis=axis)
+    top = nice_top(max(person.rate or 0.0 for person in people))
+    scale = alt.Scale(domain=[0, top], nice=False, padding=6)
+    y = alt.Y("value:Q", scale=scale, axis=share_axis(top, narrow=False), title=None)
     point = (
         rows(values)
         .mark_point(filled=True, size=60, opacity=0.6, fill=MEMBER, stroke=PAPER, strokeWidth=0.5)
