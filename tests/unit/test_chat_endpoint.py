@@ -6,8 +6,8 @@ import logging
 import random
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -15,17 +15,13 @@ from PIL import Image
 from vlmaudit.errors import ModelError
 from vlmaudit.models import chat_endpoint
 from vlmaudit.models.base import Answer, Failed, GenerativeModel, ScoringModel
-from vlmaudit.models.chat_endpoint import (
-    CHAT_KEY_VARIABLE,
-    LONGEST_ANSWER,
-    WITHHELD,
-    read_answer,
-)
+from vlmaudit.models.chat_answers import LONGEST_ANSWER, WITHHELD, read_answer
+from vlmaudit.models.chat_endpoint import CHAT_KEY_VARIABLE, PICTURES_TRIED
 from vlmaudit.models.lines import KEY_VARIABLE
 from vlmaudit.models.loading import load_generative
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.models.patience import Patience
-from vlmaudit.models.patient_http import GAVE_UP, UnreadableError
+from vlmaudit.models.patient_http import GAVE_UP, PatientClient, UnreadableError
 from vlmaudit.models.scripted_answers import Rule, Says
 
 HURRIED = Patience(attempts=2, first_wait_s=0.0, most_bytes=10**7)
@@ -216,6 +212,7 @@ def test_many_pictures_are_asked_about_at_the_same_time(serve):
         (reply(" \n"), Answer(" \n", "stop")),
         (reply("A cat", finish="length"), Answer("A cat", "length")),
         (reply("A cat", finish="max_tokens"), Answer("A cat", "length")),
+        (reply("A cat", finish="MAX_TOKENS"), Answer("A cat", "length")),
         (reply(finish=None), Answer("A cat.", "stop")),
         (reply(finish="eos_token"), Answer("A cat.", "stop")),
         (reply(finish=["stop"]), Answer("A cat.", "stop")),
@@ -277,6 +274,9 @@ def test_a_long_answer_is_kept_and_an_endless_one_is_cut(serve):
         (reply(None, finish="content_filter"), WITHHELD),
         (reply("", finish="content_filter: PROHIBITED_CONTENT"), WITHHELD),
         ({"choices": [{"finish_reason": "content_filter"}]}, WITHHELD),
+        (reply(None, finish="SAFETY"), WITHHELD),
+        (reply("Ada Love", finish="RECITATION"), WITHHELD),
+        ({"error": {"code": 403, "metadata": {"flagged_input": "Ada"}}}, WITHHELD),
         (reply(None), "an answer without text"),
         (reply(None, finish="length"), "an answer without text"),
         ({"choices": [{"message": {"role": "assistant"}}]}, "an answer without text"),
@@ -350,13 +350,11 @@ def test_a_server_that_stumbled_is_asked_again(serve, deed):
 
 def test_a_server_that_says_when_is_left_alone_until_then(serve, monkeypatch):
     slept = []
-    wait = threading.Event.wait
-    monkeypatch.setattr(
-        threading.Event, "wait", lambda self, s=None: slept.append(s) or wait(self, 0)
-    )
+    client = partial(PatientClient, sleep=slept.append)
+    monkeypatch.setattr(chat_endpoint, "PatientClient", client)
     server = serve({0: "status 429 after 17"})
-    assert len(ask(server, patience=Patience(attempts=2, first_wait_s=0.0))) == 3
-    assert any(s is not None and 16 < s <= 17 for s in slept)
+    assert ask(server) == ask(serve())
+    assert max(slept) == 17
 
 
 def test_a_server_that_hangs_is_not_waited_for(serve):
@@ -445,14 +443,9 @@ def error_of(server, prompts=PROMPTS, **how) -> str:
             "the address it leads to.",
         ),
         (
-            saying(400, code="unsupported_parameter", param="max_tokens"),
-            'the model does not take "max_tokens" of 64, which every question carries (status '
-            "400); name a model that does.",
-        ),
-        (
             saying(400, code="unsupported_value", param="temperature"),
-            'the model does not take "temperature" of 0, which every question carries (status '
-            "400); name a model that does.",
+            'the model does not take "temperature" as it must be for answers that are greedy and '
+            "end; name a model that does.",
         ),
     ],
 )
@@ -461,6 +454,108 @@ def test_what_makes_asking_on_senseless(serve, deed, said):
     assert error_of(server) == said
     assert len(server.asked) == 1
     assert server.elsewhere == []
+
+
+MISTRAL = {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "not permitted"}
+
+
+def picky(*refusals):
+    """A server that refuses requests which carry a setting."""
+
+    def deed(asked):
+        for setting, refusal in refusals:
+            if setting in asked.parameters:
+                return refusal
+        return None
+
+    return deed
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        f"status 422 saying {json.dumps({'detail': [MISTRAL]})}",
+        f"status 422 saying {json.dumps({'object': 'error', 'message': {'detail': [MISTRAL]}})}",
+        saying(400, code="unsupported_parameter", param="seed"),
+    ],
+)
+def test_a_server_without_seeds_is_asked_without(serve, refusal):
+    server = serve(picky(("seed", refusal)))
+    assert ask(server) == ask(serve())
+    settings = {"model": "tiny", "temperature": 0, "max_tokens": 64}
+    assert [asked.parameters for asked in server.asked[1:]] == [settings] * 3
+
+
+def test_a_server_with_another_word_for_the_limit_is_told_in_its_word(serve):
+    refusals = [
+        (name, saying(400, code="unsupported_parameter", param=name))
+        for name in ("max_tokens", "seed")
+    ]
+    server = serve(picky(*refusals))
+    assert ask(server) == ask(serve())
+    settings = {"model": "tiny", "temperature": 0, "max_completion_tokens": 64}
+    assert [asked.parameters for asked in server.asked[2:]] == [settings] * 3
+
+
+def test_threads_come_to_the_same_settings(serve):
+    refusals = [
+        (name, saying(400, code="unsupported_parameter", param=name))
+        for name in ("max_tokens", "seed")
+    ]
+    server = serve(picky(*refusals), seconds_each=0.01)
+    model = model_of(server)
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda _: list(model.answer(ADA, PROMPTS)), range(8)))
+    assert said == [ask(serve())] * 8
+
+
+@pytest.mark.parametrize("setting", ["max_tokens", "max_completion_tokens", "seed"])
+def test_a_server_that_contradicts_itself_is_not_asked_for_ever(serve, setting):
+    server = serve(always(saying(400, code="unsupported_parameter", param=setting)))
+    assert f'the model does not take "{setting}"' in error_of(server)
+    assert len(server.asked) <= 2
+
+
+# Models that read no pictures.
+
+
+def ask_about(model, n: int) -> list:
+    pictures = [Image.new("RGB", (4, 4), (number, 0, 0)) for number in range(n)]
+    return [list(model.answer(picture, PROMPTS)) for picture in pictures]
+
+
+def deaf_to_pictures(asked):
+    return "status 400" if asked.file else None
+
+
+def test_a_model_that_reads_no_pictures_is_noticed(serve):
+    server = serve(deaf_to_pictures)
+    model = model_of(server)
+    assert ask_about(model, PICTURES_TRIED) == [[Failed("status 400", False)] * 3] * PICTURES_TRIED
+    asked = len(server.asked)
+    with pytest.raises(ModelError) as error:
+        ask_about(model, 1)
+    assert str(error.value) == (
+        f'model "chat:tiny@{server.url}": it refused each of the first 5 pictures (status 400); '
+        "check that this model reads pictures."
+    )
+    assert len(server.asked) == asked
+    assert [said.text for said in model.answer(None, ["Who?"])] == ["I see no picture."]
+
+
+@pytest.mark.parametrize(
+    "good", [None, saying(400, code="content_filter"), b'{"choices": [{"message": {}}]}']
+)
+def test_one_picture_that_was_read_is_enough(serve, good):
+    """Also where it is the last of all questions about the first that was."""
+    server = serve(lambda asked: good if asked.number == 5 else "status 413")
+    assert len(ask_about(model_of(server), 3 * PICTURES_TRIED)) == 3 * PICTURES_TRIED
+
+
+def test_trouble_that_may_pass_says_nothing_of_pictures(serve):
+    server = serve(lambda asked: "status 429" if asked.offered[0] == PROMPTS[0] else "status 400")
+    patience = Patience(attempts=1, first_wait_s=0.0)
+    assert len(ask_about(model_of(server, patience), 2 * PICTURES_TRIED)) == 2 * PICTURES_TRIED
 
 
 def test_nobody_there(serve):

@@ -5,6 +5,7 @@ A question is one request without any history: ``{"model": ..., "messages": [{"r
 the address and the model's name; findings name these, without what may be secret in the address.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -13,25 +14,24 @@ from PIL.Image import Image
 
 from vlmaudit.data.images import PictureError
 from vlmaudit.models.base import Answer, Failed
+from vlmaudit.models.chat_answers import read_answer, reason_of, unwanted_setting
 from vlmaudit.models.lines import key_from_environment
 from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.manners import Manners
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.models.patience import Patience
-from vlmaudit.models.patient_http import PatientClient, UnreadableError
+from vlmaudit.models.patient_http import PatientClient
 from vlmaudit.models.sent_pictures import prepare
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord
 
 CHAT_KEY_VARIABLE: Final = "VLMAUDIT_CHAT_KEY"
-LONGEST_ANSWER: Final = 1_000_000
-"""Characters of an answer that are kept; what is longer counts as cut off there."""
-WITHHELD: Final = "the server's content filter withheld the answer"
-"""Why there is no answer where a filter beside the model stepped in: the model said neither yes nor
-no, so that this is no refusal of the model's own."""
+PICTURES_TRIED: Final = 5
+"""So many pictures of which none is taken mean that the model takes none, as text models do."""
 
 _PLACE: Final = "/chat/completions"
 _SEED: Final = 0
+_SETTINGS: Final = frozenset({"temperature", "max_tokens", "max_completion_tokens", "seed"})
 _ABSENT: Final = (
     "there is nothing to ask at this address, or no such model (status {status}); check both."
 )
@@ -60,11 +60,16 @@ class ChatEndpoint:
             ModelError: The address cannot be used, or the key would travel in clear.
         """
         self._spec = spec
-        self._settings = {"temperature": 0, "max_tokens": max_new_tokens, "seed": _SEED}
         self._max_new_tokens = max_new_tokens
+        self._settings: Mapping[str, int] = {
+            "temperature": 0,
+            "max_tokens": max_new_tokens,
+            "seed": _SEED,
+        }
+        self._pictures = _Reception()
         self._patience = patience or Patience()
         url = completions_url(spec.url)
-        manners = Manners(key_variable=CHAT_KEY_VARIABLE, absent=_ABSENT, explain=self._explain)
+        manners = Manners(key_variable=CHAT_KEY_VARIABLE, absent=_ABSENT, explain=_explain)
         self._client = PatientClient(
             url, refuse=spec.error, key=key, patience=self._patience, manners=manners
         )
@@ -106,10 +111,17 @@ class ChatEndpoint:
         except PictureError as problem:
             yield from [Failed(str(problem), is_transient=False)] * len(prompts)
             return
+        if picture is not None and (reason := self._pictures.are_refused_for):
+            raise self._spec.error(
+                f"it refused each of the first {PICTURES_TRIED} pictures ({reason}); check that "
+                "this model reads pictures."
+            )
+        outcomes = []
         for prompt in prompts:
-            message = {"role": "user", "content": _content(picture, prompt)}
-            body = {"model": self._spec.name, "messages": [message], **self._settings}
-            yield self._client.ask(body, read_answer)
+            outcomes.append(self._ask({"role": "user", "content": _content(picture, prompt)}))
+            yield outcomes[-1]
+        if picture is not None:
+            self._pictures.note(outcomes)
 
     def stop(self) -> None:
         """End all waits and all requests under way, from any thread and for good."""
@@ -119,28 +131,74 @@ class ChatEndpoint:
         """Stop, and let go of everything; may be called again."""
         self._client.close()
 
-    def _explain(self, status: int, refusal: object) -> str:
-        """A refusal in words of ours; what the server wrote may hold anything.
+    def _ask(self, message: Mapping[str, object]) -> Answer | Failed:
+        while True:
+            settings = self._settings
+            body = {"model": self._spec.name, "messages": [message], **settings}
+            try:
+                return self._client.ask(body, read_answer)
+            except _UnwantedError as problem:
+                # From what was sent, since another thread may have come to know it, too.
+                self._settings = self._without(problem.setting, settings)
+
+    def _without(self, unwanted: str, settings: Mapping[str, int]) -> Mapping[str, int]:
+        """Settings that say the same to a server that does not take one of them.
 
         Raises:
-            ModelError: The model does not take what every question says.
+            ModelError: Without that one, answers would not be what an audit asks for.
         """
-        match refusal:
-            case {
-                "error": {"code": "unsupported_parameter" | "unsupported_value", "param": str(name)}
-            } if name in self._settings:
-                raise self._spec.error(
-                    f'the model does not take "{name}" of {self._settings[name]}, which every '
-                    f"question carries (status {status}); name a model that does."
-                )
-            # The first is how Azure says it, the second OpenAI, the third OpenRouter (with 403).
-            case {"error": {"code": "content_filter" | "content_policy_violation"}} | {
-                "error": {"metadata": {"flagged_input": _}}
-            }:
-                return WITHHELD
-            case {"error": {"code": "context_length_exceeded"}}:
-                return "picture and prompt are longer than the model can read"
-        return ""
+        rest = {name: value for name, value in settings.items() if name != unwanted}
+        if unwanted in settings and unwanted == "seed":  # greedy answers hardly need one
+            return rest
+        if unwanted in settings and unwanted == "max_tokens":  # newer models call it otherwise
+            return rest | {"max_completion_tokens": self._max_new_tokens}
+        raise self._spec.error(
+            f'the model does not take "{unwanted}" as it must be for answers that are greedy and '
+            "end; name a model that does."
+        )
+
+
+class _Reception:
+    """How pictures are received: a model that reads none refuses one as the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._refused = 0
+        self._is_welcome = False
+        self.are_refused_for = ""
+
+    def note(self, outcomes: Sequence[Answer | Failed]) -> None:
+        """Learn what became of all questions about a picture."""
+        failures = [each for each in outcomes if isinstance(each, Failed)]
+        passing = [each for each in failures if each.is_transient]
+        refusals = [each for each in failures if not each.is_transient and _is_bare(each)]
+        with self._lock:
+            if len(passing) + len(refusals) < len(outcomes):
+                self._is_welcome, self.are_refused_for = True, ""
+            elif not (self._is_welcome or passing):
+                self._refused += 1
+                if self._refused >= PICTURES_TRIED:
+                    self.are_refused_for = refusals[-1].reason
+
+
+class _UnwantedError(Exception):
+    """The server does not take a setting."""
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(setting)
+        self.setting = setting
+
+
+def _explain(_: int, refusal: object) -> str:
+    setting = unwanted_setting(refusal)
+    if setting in _SETTINGS:
+        raise _UnwantedError(setting)
+    return reason_of(refusal)
+
+
+def _is_bare(failure: Failed) -> bool:
+    """Whether the server refused and gave no reason that we know of."""
+    return failure.reason.startswith("status ")
 
 
 def load(spec: ModelSpec, options: GenerativeOptions) -> ChatEndpoint:
@@ -174,51 +232,6 @@ def completions_url(url: str) -> str:
     return urlunsplit(parts._replace(path=path if path.endswith(_PLACE) else path + _PLACE))
 
 
-def read_answer(response: object) -> Answer | Failed:
-    """What a server's answer says: its first choice.
-
-    A refusal in words of the model's own is an answer, also where it comes in a field of its own.
-    An empty text is an answer, too; no text at all is none.
-
-    >>> message = {"role": "assistant", "content": "A cat."}
-    >>> read_answer({"choices": [{"message": message, "finish_reason": "stop"}]}).text
-    'A cat.'
-
-    Raises:
-        UnreadableError: It is no chat completion; the message is the recorded reason.
-    """
-    choice: dict[str, object]
-    match response:
-        case {"choices": [dict(choice), *_]}:
-            pass
-        case {"choices": []}:
-            raise UnreadableError("an empty list of choices")
-        case {"error": _}:
-            raise UnreadableError("an error in place of an answer")
-        case _:
-            raise UnreadableError("the answer is no chat completion")
-    ending = choice.get("finish_reason")
-    # Some servers add the filter's name.
-    if isinstance(ending, str) and ending.startswith("content_filter"):
-        return Failed(WITHHELD, is_transient=False)
-    if ending == "error":
-        raise UnreadableError("an answer that ended in an error")
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        raise UnreadableError("the answer is no chat completion")
-    text = _text(message)
-    if text is None:
-        # Asked greedily, it would not say more the next time.
-        return Failed("an answer without text", is_transient=False)
-    return Answer(
-        _storable(text[:LONGEST_ANSWER]),
-        # Servers have many words for an end that the model chose, and these for one it did not.
-        "length" if ending in ("length", "max_tokens") or len(text) > LONGEST_ANSWER else "stop",
-        tokens=_count(response, "completion_tokens"),
-        prompt_tokens=_count(response, "prompt_tokens"),
-    )
-
-
 def _content(picture: str | None, prompt: str) -> str | list[dict[str, Any]]:
     """What a user shows and says: the picture comes first, as in most models' templates."""
     if picture is None:
@@ -227,52 +240,3 @@ def _content(picture: str | None, prompt: str) -> str | list[dict[str, Any]]:
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}},
         {"type": "text", "text": prompt},
     ]
-
-
-def _text(message: Mapping[str, object]) -> str | None:
-    """All that a message says to its reader; None where it holds no text, not even an empty one."""
-    texts: list[str] = []
-    match message.get("content"):
-        case None:
-            pass
-        case str(text):
-            texts.append(text)
-        case []:
-            texts.append("")
-        case [*parts]:
-            texts.extend(said for part in parts if (said := _text_of_part(part)) is not None)
-        case _:
-            raise UnreadableError("a content that is no text")
-    words = "".join(texts)
-    match message.get("refusal"):
-        case str(refusal) if refusal:
-            return f"{words}\n{refusal}" if words else refusal
-        case _:
-            return words if texts else None
-
-
-def _text_of_part(part: object) -> str | None:
-    """What one part of a content says; reasoning and calls of tools are not said to anyone."""
-    match part:
-        case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-            return text
-        case _:
-            return None
-
-
-def _storable(text: str) -> str:
-    r"""A text without halves of letters, which JSON may hold and UTF-8 may not.
-
-    >>> _storable("a\ud83d b")
-    'a\ufffd b'
-    """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _count(response: object, what: str) -> int | None:
-    match response:
-        # True is an int to Python, and no column holds what has a hundred digits.
-        case {"usage": {**usage}} if type(count := usage.get(what)) is int and 0 <= count < 2**31:
-            return count
-        case _:
-            return None
