@@ -7,7 +7,7 @@ import pytest
 
 from vlmaudit.audits.identity_inference.attack import attack, shown_size
 from vlmaudit.audits.identity_inference.conclude import conclude
-from vlmaudit.audits.identity_inference.design import read_design
+from vlmaudit.audits.design import read_design
 from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vlmaudit.audits.identity_inference.design import read_design
+from vlmaudit.audits.design import read_design
 from vlmaudit.errors import InputError
 from vlmaudit.lab.ladder import Available, LadderDesign, dose_of, parse_rung, plan_ladder
 from vlmaudit.studies.ladder_conclusion import Observed, conclude_ladder

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmaudit.audits.identity_inference.design import read_design
+from vlmaudit.audits.design import read_design
 from vlmaudit.errors import InputError
 from vlmaudit.lab.ladder import (
     NAMED,

@@ -5,7 +5,17 @@ import traceback
 
 import typer
 
-from vlmaudit.cli import conclude, demo, identity_inference, lab, models, report, status
+from vlmaudit.cli import (
+    conclude,
+    demo,
+    identity_inference,
+    lab,
+    label,
+    models,
+    name_leakage,
+    report,
+    status,
+)
 from vlmaudit.cli.shared import show_version
 
 EXIT_BUG = 70
@@ -21,6 +31,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("identity-inference")(identity_inference.identity_inference)
+app.command("name-leakage")(name_leakage.name_leakage)
+app.command("label")(label.label)
 app.command("conclude")(conclude.conclude)
 app.command("report")(report.report)
 app.command("status")(status.status)

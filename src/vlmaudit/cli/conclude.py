@@ -1,12 +1,13 @@
 """``vlmaudit conclude``."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vlmaudit.cli.shared import Hidden, Json, exits, hidden, present
+from vlmaudit.cli.audits import FINDING, Audit, Finding, audit_of, audit_of_run
+from vlmaudit.cli.shared import Hidden, Json, exits, present
 from vlmaudit.data.candidates import Pool
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -18,6 +19,10 @@ def conclude(
     votes: Annotated[
         Path | None,
         typer.Option(help="A table identity,image,template,predicted made elsewhere."),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="A table identity,image,condition,prompt,answer made elsewhere."),
     ] = None,
     people: Annotated[Path | None, typer.Option(help="The people of that table.")] = None,
     names: Annotated[
@@ -33,45 +38,70 @@ def conclude(
     alpha: Annotated[
         float | None, typer.Option(help="Share of false detections that is accepted.")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another model's run, to be compared person by person.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the finding and the report into this folder.")
     ] = None,
     json: Json = False,
     pseudonyms: Hidden = False,
 ) -> None:
-    """Conclude on stored observations, or on a table of votes, without the model."""
-    from vlmaudit.audits.identity_inference.run import (
-        FINDING,
-        conclude_run,
-        conclude_votes,
-        read_settings,
-        write_finding,
-    )
-    from vlmaudit.audits.identity_inference.settings import IdentityInference
-    from vlmaudit.report.html import write_report
+    """Conclude on stored observations, or on a table from elsewhere, without the model."""
     from vlmaudit.results.run_folder import RunFolder
 
-    chosen = {"protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha}
-    given = {key: value for key, value in chosen.items() if value is not None}
-    if (run is None) == (votes is None):
-        raise typer.BadParameter("give either a run's folder or --votes FILE.")
+    options = {
+        "protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha, "against": against,
+    }  # fmt: skip
+    if sum(source is not None for source in (run, votes, answers)) != 1:
+        raise typer.BadParameter("give one of a run's folder, --votes FILE and --answers FILE.")
+    _make(out)
     if run is not None:
         folder = RunFolder(run)
-        # Keyword by keyword, since replace() cannot know that each value fits its field.
-        finding = conclude_run(folder, replace(read_settings(folder), **given))  # type: ignore[arg-type]
-    elif votes is not None and people is not None:
-        settings = replace(IdentityInference(), **given)  # type: ignore[arg-type]
-        finding = conclude_votes(votes, people, settings, names=names)
+        audit = audit_of_run(folder)
+        finding = audit.conclude_run(folder, options)
     else:
-        raise typer.BadParameter("say who the people of the votes are (--people FILE).")
+        audit, finding = _from_elsewhere(votes, answers, people, names, options, out)
     if pseudonyms:
-        finding = hidden(finding, run or out)
+        finding = audit.hidden(finding, run or out)
     page = None
     if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as problem:
-            raise InputError(f"--out {out}: no folder can be made here ({problem}).") from problem
-        write_finding(finding, out / FINDING)
-        page = write_report(finding, out)
-    present(finding, json=json, page=page)
+        from vlmaudit.results.files import write_text
+
+        write_text(out / FINDING, audit.to_json(finding))
+        page = audit.write_report(finding, out)
+    present(audit, finding, json=json, page=page)
+
+
+def _make(out: Path | None) -> None:
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as problem:
+        raise InputError(f"--out {out}: no folder can be made here ({problem}).") from problem
+
+
+def _from_elsewhere(
+    votes: Path | None,
+    answers: Path | None,
+    people: Path | None,
+    names: Path | None,
+    options: Mapping[str, Any],
+    out: Path | None,
+) -> tuple[Audit, Finding]:
+    """What a table says that somebody else made."""
+    from vlmaudit.cli import identity_audit, leakage_audit
+
+    table = "votes" if votes is not None else "answers"
+    if people is None:
+        raise typer.BadParameter(f"say who the people of the {table} are (--people FILE).")
+    if votes is not None:
+        finding: Finding = identity_audit.conclude_votes(votes, people, names, options)
+        return audit_of("identity-inference", votes), finding
+    assert answers is not None
+    if names is not None:
+        raise typer.BadParameter("--names goes with --votes.")
+    return audit_of("name-leakage", answers), leakage_audit.conclude_answers(
+        answers, people, options, out
+    )

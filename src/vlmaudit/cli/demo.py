@@ -16,10 +16,11 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """Train a small model with planted, fictitious people, audit it, and write the report."""
-    from vlmaudit.report.html import write_report
+    from vlmaudit.cli import identity_audit
 
     # The door to the lab: only here, once there is something to train.
     from vlmaudit.studies.demo import run_demo
 
     finding = run_demo(out, seed=seed, console=progress_console())
-    present(finding, json=False, page=write_report(finding, out / "run"))
+    page = identity_audit.write_report(finding, out / "run")
+    present(identity_audit, finding, json=False, page=page)

@@ -1,6 +1,5 @@
 """``vlmaudit identity-inference``."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +12,11 @@ from vlmaudit.cli.shared import (
     Seed,
     batch_size_of,
     exits,
+    names_of,
     present,
     progress_console,
-    whole_number,
 )
 from vlmaudit.data.candidates import Pool
-from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
 
 _DEFAULTS = IdentityInference()
@@ -92,14 +90,15 @@ def identity_inference(
     json: Json = False,
 ) -> None:
     """Does the model tie these faces to these names?"""
+    from vlmaudit.cli import identity_audit
+
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.identity_inference import run_identity_inference
     from vlmaudit.execution.plan import parse_shard
     from vlmaudit.execution.target import Target
     from vlmaudit.models.patience import Patience
-    from vlmaudit.report.html import write_report
 
-    count, file = _names(names)
+    count, file = names_of(names, _DEFAULTS.names)
     settings = IdentityInference(
         protocol=protocol,
         pool=pool,
@@ -136,15 +135,4 @@ def identity_inference(
     finding = run_identity_inference(target, settings, console=console)
     if finding is None:  # a shard; the others are not through
         return
-    present(finding, json=json, page=write_report(finding, out))
-
-
-def _names(names: str) -> tuple[int, Path | None]:
-    """A number of decoys a stratum, or a file that lists them."""
-    if (number := whole_number(names)) is not None:
-        return number, None
-    path = Path(names)
-    with contextlib.suppress(OSError):  # too long a name, for one
-        if path.is_file():
-            return _DEFAULTS.names, path
-    raise InputError(f"--names {names}: neither a number nor a file.")
+    present(identity_audit, finding, json=json, page=identity_audit.write_report(finding, out))

@@ -1,13 +1,13 @@
 """``vlmaudit report``."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vlmaudit.cli.shared import Hidden, exits, hidden
+from vlmaudit.cli.audits import FINDING, audit_of_finding
+from vlmaudit.cli.shared import Hidden, exits
 
 
 @exits
@@ -20,19 +20,15 @@ def report(
     ] = False,
 ) -> None:
     """Write the report page of a finding."""
-    from vlmaudit.audits.identity_inference.run import FINDING, read_finding
-    from vlmaudit.report.html import write_report
-    from vlmaudit.report.pictures import detected_pictures
     from vlmaudit.results.numbers import visible
-    from vlmaudit.results.run_folder import RunFolder
 
-    finding = read_finding(run / FINDING)
+    audit = audit_of_finding(run / FINDING)
+    finding = audit.read_finding(run / FINDING)
     if with_pictures and (pseudonyms or finding.pseudonyms):
         raise typer.BadParameter(
             "a picture shows whom a pseudonym hides; give one of --with-pictures and --pseudonyms."
         )
     if pseudonyms:
-        finding = hidden(finding, run)
-    pictures = partial(detected_pictures, finding, RunFolder(run)) if with_pictures else None
-    page = write_report(finding, run, pictures=pictures)
+        finding = audit.hidden(finding, run)
+    page = audit.write_report(finding, run, with_pictures=with_pictures)
     sys.stdout.write(f"{visible(str(page))}\n")

@@ -1,5 +1,6 @@
 """What all verbs share: exit codes, options that mean the same everywhere, the console."""
 
+import contextlib
 import errno
 import functools
 import sys
@@ -15,7 +16,7 @@ from vlmaudit.errors import AuditError, InputError
 if TYPE_CHECKING:  # `--help` shall not pay for what only a finished audit needs
     from rich.console import Console
 
-    from vlmaudit.audits.identity_inference.finding import Finding
+    from vlmaudit.cli.audits import Audit, Finding
 
 EXIT_ERROR: Final = 3
 EXIT_TOO_MANY_FAILURES: Final = 4
@@ -67,6 +68,21 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
+def names_of(text: str, default: int) -> tuple[int, Path | None]:
+    """What ``--names`` says: a number of names a stratum, or a file that lists them.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if (number := whole_number(text)) is not None:
+        return number, None
+    path = Path(text)
+    with contextlib.suppress(OSError):  # too long a name, for one
+        if path.is_file():
+            return default, path
+    raise InputError(f"--names {text}: neither a number nor a file.")
+
+
 def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     """End a verb with one line and the documented exit code where the user can act."""
 
@@ -99,39 +115,26 @@ def exits(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     return wrapped
 
 
-def present(finding: "Finding", *, json: bool, page: Path | None = None) -> None:
+def present(audit: "Audit", finding: "Finding", *, json: bool, page: Path | None = None) -> None:
     """Print the finding, and exit with 4 where too much failed for a conclusion."""
-    from vlmaudit.audits.identity_inference.run import to_json
-    from vlmaudit.report.text import print_finding
-
     if json:
-        sys.stdout.write(to_json(finding))
+        sys.stdout.write(audit.to_json(finding))
     else:
-        print_finding(finding, page=page)
+        audit.show(finding, page)
     share = finding.failures.failed / max(1, finding.failures.asked)
     limit = finding.settings["max_failures"]
     if isinstance(limit, float | int) and share > limit:
         raise typer.Exit(EXIT_TOO_MANY_FAILURES)
 
 
-def hidden(finding: "Finding", home: Path | None) -> "Finding":
-    """The finding under pseudonyms; who is who is kept in the private folder of `home`."""
-    from vlmaudit.report.pseudonyms import (
-        FILE,
-        draw_pseudonyms,
-        kept_pseudonyms,
-        under_pseudonyms,
-    )
+def say_who_is_who(home: Path | None) -> None:
+    """Say where the list of pseudonyms is kept."""
+    from vlmaudit.report.pseudonyms import FILE
 
-    if finding.pseudonyms:
-        return finding
     if home is None:
         _say("Who is who is not kept; give a folder (--out) to have it there.")
-        return under_pseudonyms(finding, draw_pseudonyms(finding))
-    private = home / "private"
-    shown = under_pseudonyms(finding, kept_pseudonyms(finding, private))
-    _say(f"Who is who stands in {private / FILE}: keep that folder to yourself.")
-    return shown
+    else:
+        _say(f"Who is who stands in {home / 'private' / FILE}: keep that folder to yourself.")
 
 
 def show_version(

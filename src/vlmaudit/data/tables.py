@@ -10,8 +10,13 @@ from vlmaudit.data.paths import is_plain
 from vlmaudit.errors import InputError, did_you_mean
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
-    """Read the named columns as text; what is missing or null is empty.
+def read_table(path: Path, columns: Sequence[str], *, optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Read the named columns as text, without blanks around it; what is null is empty.
+
+    Args:
+        path: The table.
+        columns: Those it must have.
+        optional: Those that come along where it has them.
 
     Raises:
         InputError: The file cannot be read, has another ending, or lacks a column.
@@ -40,8 +45,9 @@ def read_table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
             raise InputError(f'{path}: no column "{column}"; wanted {",".join(columns)}.{hint}')
     if table.is_empty():
         raise InputError(f"{path}: no rows in it.")
+    columns = [*columns, *(column for column in optional if column in table.columns)]
     try:
-        texts = table.select(pl.col(list(columns)).cast(pl.String))
+        texts = table.select(pl.col(columns).cast(pl.String))
     except pl.exceptions.PolarsError as problem:
         raise InputError(
             f"{path}: {', '.join(columns)} must be texts ({_first(problem)})."

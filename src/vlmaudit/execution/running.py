@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from vlmaudit.audits import asked
-from vlmaudit.audits.identity_inference.design import read_design
+from vlmaudit.audits.design import read_design
 from vlmaudit.data.identities import People
 from vlmaudit.errors import InputError
 from vlmaudit.execution.announce import announce

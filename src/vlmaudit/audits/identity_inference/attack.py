@@ -14,8 +14,8 @@ from vlmaudit.audits.identity_inference.finding import (
     CurvePoint,
     PersonRow,
 )
-from vlmaudit.audits.identity_inference.rates import share
 from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.audits.shares import share
 from vlmaudit.results.records import Estimate
 from vlmaudit.seeds import stream
 from vlmaudit.stats.votes import draw_agreements

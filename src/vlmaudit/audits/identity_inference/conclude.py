@@ -8,7 +8,7 @@ from vlmaudit.audits.identity_inference import gates
 from vlmaudit.audits.identity_inference.attack import attack, confusions, curve
 from vlmaudit.audits.identity_inference.claims import claims
 from vlmaudit.audits.identity_inference.decisions import Decision, decide
-from vlmaudit.audits.identity_inference.design import Design
+from vlmaudit.audits.design import Design
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import Finding, GroupRow, PersonRow
 from vlmaudit.audits.identity_inference.membership import (
@@ -24,11 +24,11 @@ from vlmaudit.audits.identity_inference.occurrences import (
     occurrence_rows,
     unbinned,
 )
-from vlmaudit.audits.identity_inference.rates import share
 from vlmaudit.audits.identity_inference.readings import OTHER, Read, compare
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.verdicts import judge
 from vlmaudit.audits.identity_inference.votes import PersonVotes
+from vlmaudit.audits.shares import share
 from vlmaudit.results.records import Failures, ModelRecord
 from vlmaudit.results.vocabulary import Protocol
 from vlmaudit.stats.association import Association

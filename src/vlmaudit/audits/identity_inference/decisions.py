@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-
+from vlmaudit.audits.comparable import declare
 from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.results.vocabulary import Protocol
 from vlmaudit.stats.association import Association, NoEvidence
-from vlmaudit.stats.multiplicity import benjamini_hochberg
 
 NOT_MATCHED: Final = (
     "compared with names or people of another or an unknown sex or origin: p may be too small, "
@@ -54,11 +52,7 @@ def _by_votes(
 def _by_test(
     evidence: Sequence[Evidence], scores: Sequence[int | None], settings: IdentityInference
 ) -> list[Decision]:
-    """Our rule: the test of face against name, with false discoveries held at alpha.
-
-    Where too few controls make p too coarse for so many people, Benjamini-Hochberg goes over
-    p_cell, which is finer, and a person must reach alpha by the test itself as well.
-    """
+    """Our rule: the test of face against name, with false discoveries held at alpha."""
     decisions = [
         Decision(None, note=one.test.reason if isinstance(one.test, NoEvidence) else NOT_MATCHED)
         for one in evidence
@@ -68,17 +62,9 @@ def _by_test(
         for place, one in enumerate(evidence)
         if isinstance(one.test, Association) and one.is_matched
     }
-    if not family:
-        return decisions
-    tests = list(family.values())
-    p = np.array([test.p for test in tests])
-    is_coarse = max(test.p_min for test in tests) > settings.alpha / len(tests)
-    cells = [test.p_cell for test in tests if test.p_cell is not None]
-    ranked = np.array(cells) if is_coarse and len(cells) == len(tests) else p
-    adjusted = benjamini_hochberg(ranked)
-    for place, q, own in zip(family, adjusted, p, strict=True):
-        detected = bool(q <= settings.alpha and own <= settings.alpha)
-        decisions[place] = Decision(detected, float(q))
+    declared = declare(list(family.values()), settings.alpha)
+    for place, (detected, q) in zip(family, declared, strict=True):
+        decisions[place] = Decision(detected, q)
     return decisions
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from vlmaudit.audits.comparable import Faces, matched_strata, too_few
 from vlmaudit.audits.identity_inference.observed import Choices, Embeddings
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import (
@@ -20,15 +21,11 @@ from vlmaudit.audits.identity_inference.votes import (
     votes_in_paper_pool,
     votes_of_choices,
 )
-from vlmaudit.data.candidates import Candidate, Pool, stratum
+from vlmaudit.data.candidates import stratum
 from vlmaudit.data.identities import Person
-from vlmaudit.seeds import stream
 from vlmaudit.stats.association import Association, NoEvidence, associate, associate_many
 from vlmaudit.stats.votes import NO_NAME, vote_counts
 
-# Fewer cannot carry a claim at 5 %, however clear the picture (1 / (1 + F) = .05).
-MIN_FACES: Final = 19
-MIN_NAMES: Final = 199
 NOT_ASKED: Final = NoEvidence("no picture of theirs could be asked")
 
 
@@ -63,7 +60,7 @@ def weigh_embeddings(observed: Embeddings, settings: IdentityInference) -> list[
     decoys = votes_among_decoys(observed, settings.pool)
     own = {"audit": decoys, "paper": paper}[settings.protocol]
     tests = _associate_all(observed, settings)
-    matched = _matched_strata(
+    matched = matched_strata(
         [*observed.study.people, *observed.study.controls, *observed.study.candidates],
         settings.pool,
     )
@@ -117,7 +114,7 @@ def weigh_votes(
     """
     tests = _associate_counts(table, persons, settings, controls)
     pool = table.pool.values() if table.pool is not None else ()
-    matched = _matched_strata([*persons, *controls, *pool], settings.pool)
+    matched = matched_strata([*persons, *controls, *pool], settings.pool)
     return [
         Evidence(
             person=person,
@@ -132,14 +129,6 @@ def weigh_votes(
         for person in persons
         for votes in [table.votes.get(person.identity)]
     ]
-
-
-def _matched_strata(everyone: Sequence[Person | Candidate], pool: Pool) -> set[str]:
-    """The strata in which sex and origin are known and one: only there are names exchangeable."""
-    kinds: dict[str, set[tuple[str, str]]] = {}
-    for one in everyone:
-        kinds.setdefault(stratum(one.sex, one.origin, pool), set()).add((one.sex, one.origin))
-    return {key for key, kind in kinds.items() if len(kind) == 1 and all(*kind)}
 
 
 def _associate_all(
@@ -166,7 +155,7 @@ def _associate_all(
         for n_pictures, group in alike.items():
             enough = [one for one in bank if faces.count(one) >= n_pictures]
             n_others = len(enough) - (0 if observed.study.controls else 1)
-            if refusal := _too_few(n_others, len(names)):
+            if refusal := too_few(n_others, len(names)):
                 found |= {person.identity: refusal for person in group}
                 continue
             rows = faces.means([person.identity for person in group], n_pictures)
@@ -211,46 +200,6 @@ def _against_each_other(
     return tests
 
 
-def _too_few(n_faces: int, n_names: int) -> NoEvidence | None:
-    if n_faces >= MIN_FACES and n_names >= MIN_NAMES:
-        return None
-    return NoEvidence(
-        f"too few matched people or names ({n_faces} people, {n_names} names; "
-        f"at least {MIN_FACES} and {MIN_NAMES} are needed)"
-    )
-
-
-class Faces:
-    """Mean embeddings of a person's first pictures, in a seeded order."""
-
-    def __init__(
-        self, pictures: Mapping[str, Float[np.ndarray, "pictures dim"]], seed: int
-    ) -> None:
-        self._pictures = pictures
-        self._seed = seed
-
-    def count(self, identity: str) -> int:
-        return len(self._pictures[identity])
-
-    def shared(self, identity: str, bank: Sequence[str]) -> int:
-        """How many pictures to use: as many as the person has and nine of ten controls have.
-
-        The mean of few pictures is noisier than that of many, so a face and its controls must
-        rest on the same number.
-        """
-        counts = sorted(self.count(one) for one in bank if one != identity)
-        nearly_all = counts[len(counts) // 10] if counts else self.count(identity)
-        return min(self.count(identity), nearly_all)
-
-    def means(self, identities: Sequence[str], n_pictures: int) -> Float[np.ndarray, "people dim"]:
-        return np.stack([self._mean(identity, n_pictures) for identity in identities])
-
-    def _mean(self, identity: str, n_pictures: int) -> Float[np.ndarray, " dim"]:
-        pictures = self._pictures[identity]
-        order = stream(self._seed, "pictures", identity).permutation(len(pictures))
-        return pictures[order[:n_pictures]].mean(axis=0, dtype=np.float64)
-
-
 def _associate_counts(
     table: VoteTable,
     persons: Sequence[Person],
@@ -281,7 +230,7 @@ def _associate_counts(
             if group == key and other.identity != person.identity
         ]
         columns = [table.votes[person.identity].own, *names]
-        found[person.identity] = _too_few(len(others), len(names)) or associate(
+        found[person.identity] = too_few(len(others), len(names)) or associate(
             np.stack([shares[person.identity], *others])[:, columns], cells=True
         )
     return found

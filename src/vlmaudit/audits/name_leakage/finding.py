@@ -44,6 +44,8 @@ class RateRow(Record):
     p: float | None = Field(description="Share of swaps of people with as high a rate.")
     p_adjusted: float | None = Field(default=None, description="Benjamini-Hochberg over prompts.")
     outcomes: dict[Outcome, int] = Field(description="Answers by outcome, failures included.")
+    by_paper: int | None = Field(default=None, description="Leaks by the paper's rule.")
+    by_audit: int | None = Field(default=None, description="Leaks by ours.")
 
 
 class GroupRow(Record):
@@ -54,10 +56,10 @@ class GroupRow(Record):
     prompts: int = Field(description="Rephrasings that were asked.")
     mean: float = Field(description="Mean of their rates.")
     variance: float | None = Field(
-        description="Sample variance (ddof 1) of the rates in percent: what the paper prints "
-        "behind ±. None: a single prompt."
+        description="Sample variance (ddof 1) of the rates, as fractions of 1: times 10,000 it is "
+        "what the paper prints behind ±. None: a single prompt."
     )
-    sd: float | None = Field(description="Its root: the SD of the rates, in percent.")
+    sd: float | None = Field(description="Its root, in the unit of the rates.")
     rate: Estimate = Field(description="Mean over people of their leak rate, all rephrasings.")
     lift: Estimate | None = Field(description="The same minus how often others are so named.")
     p: float | None = Field(description="Swaps of people, all rephrasings together.")
@@ -139,6 +141,23 @@ class ContrastRow(Record):
     p_adjusted: float | None = None
 
 
+class ArmRow(Record):
+    """People of one arm of a planted design."""
+
+    arm: str = Field(description="What was done to them, in plain words.")
+    is_member: bool | None = Field(
+        description="True: they must be named; False: they must not; None: the question."
+    )
+    people: int
+    rate: Estimate = Field(description="Share of answers that say their name.")
+    lift: Estimate | None = Field(description="The same minus how often others are so named.")
+    p: float | None = Field(description="Swaps of people within the arm.")
+    known: Estimate | None = Field(
+        description="Share whose own name stands out by likelihood; None: not scored."
+    )
+    wrong: Estimate = Field(description="Share of answers that give somebody else's name.")
+
+
 class MatcherRow(Record):
     """How the matcher did on one kind of answer of the labelled set."""
 
@@ -208,6 +227,7 @@ class Finding(Record):
     people: list[PersonRow]
     nulls: list[NullRow]
     contrasts: list[ContrastRow]
+    arms: list[ArmRow] = Field(default_factory=list, description="Of a planted design.")
     likelihoods: Likelihoods | None = None
     matcher: MatcherTest
     labels: LabelledSample | None = None

@@ -1,14 +1,21 @@
 """What a name-leakage audit can be told."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from vlmaudit.data.candidates import POOLS, Pool
 from vlmaudit.data.prompts import PROMPTS, Prompt
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
 
-MOST_NAMES = 100_000
+MOST_NAMES: Final = 100_000
 """Candidate names a stratum."""
+
+NO_IMAGE: Final = "no-image"
+GREY: Final = "grey"
+DRAWN: Final = "drawn"
+NULLS: Final = (NO_IMAGE, GREY, DRAWN)
+"""Conditions that show nobody of the study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

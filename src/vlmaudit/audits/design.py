@@ -26,7 +26,8 @@ class Design:
         order: The arms, as a reader should meet them.
         words: What was done to the people of an arm, in plain words.
         is_member: True where face and name were planted together, False where neither was
-            planted, None where they were planted apart.
+            planted, None where they were planted apart, or where only parts of the model saw
+            them together.
         is_randomised: Whether the arms replay from the record's seed.
         strata: Within which everybody was assigned, by identity.
         draw: Assigns everybody again, in their order, by the code that planted.
@@ -68,8 +69,8 @@ def read_design(planted: Mapping[str, object]) -> Design:
     return Design(
         arms=arms,
         order=tuple(order),
-        words={arm: _words(arm) for arm in order},
-        is_member={arm: _is_member(arm) for arm in order},
+        words={arm: _words(arm, planted.get("alignment")) for arm in order},
+        is_member={arm: _is_member(arm, planted.get("alignment")) for arm in order},
         is_randomised=replayed == list(arms.values()),
         strata=strata,
         draw=draw,
@@ -114,19 +115,27 @@ def _dose(arm: str) -> int | None:
 
 
 def _place(arm: str) -> tuple[int, int]:
-    return ({"never": 0, "paired": 1}.get(arm.partition(" ")[0], 2), _dose(arm) or 0)
+    first = {"never": 0, "unexposed": 0, "paired": 1, "exposed": 1}
+    return (first.get(arm.partition(" ")[0], 2), _dose(arm) or 0)
 
 
-def _is_member(arm: str) -> bool | None:
-    return False if arm == "never" else (True if _dose(arm) is not None else None)
+def _is_member(arm: str, alignment: object) -> bool | None:
+    if arm in {"never", "unexposed"}:
+        return False
+    # Whether a model names whom only its parts have seen by name is the question, no control.
+    is_shown = _dose(arm) is not None or (arm == "exposed" and alignment == "named")
+    return True if is_shown else None
 
 
-def _words(arm: str) -> str:
+def _words(arm: str, alignment: object) -> str:
     dose = _dose(arm)
+    if arm == "exposed":
+        return f"exposed, aligned {'with' if alignment == 'named' else 'without'} names"
     if dose is not None:
         return "planted once" if dose == 1 else f"planted {dose} times"
     return {
         "never": "never planted",
+        "unexposed": "never exposed",
         "name-only": "name planted with strangers",
         "unpaired": "face and name planted apart",
     }.get(arm, arm)

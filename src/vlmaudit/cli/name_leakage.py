@@ -1,0 +1,173 @@
+"""``vlmaudit name-leakage``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vlmaudit.audits.name_leakage.settings import NameLeakage
+from vlmaudit.cli.shared import (
+    Json,
+    Out,
+    Seed,
+    batch_size_of,
+    exits,
+    names_of,
+    present,
+    progress_console,
+)
+from vlmaudit.data.candidates import Pool
+from vlmaudit.data.prompts import choose_prompts
+from vlmaudit.results.vocabulary import Protocol
+
+_DEFAULTS = NameLeakage()
+
+
+@exits
+def name_leakage(
+    model: Annotated[
+        str,
+        typer.Option(help="hf:ORG/NAME[@REVISION], hf:./folder, chat:MODEL@URL or scripted:FILE."),
+    ],
+    people: Annotated[
+        Path, typer.Option(help="Folder with one folder of pictures a person, and people.csv.")
+    ],
+    out: Out,
+    prompts: Annotated[
+        str, typer.Option(help="all, or categories, rephrasings and ids: P0,P2 or R0 or P2/R0.")
+    ] = "all",
+    names: Annotated[
+        str,
+        typer.Option(
+            help="Names whose likelihood is compared: how many of each sex and origin, a file of "
+            "them, or 0 for none."
+        ),
+    ] = str(_DEFAULTS.names),
+    scored_prompts: Annotated[
+        str, typer.Option(help="Prompts as whose answers names are scored.")
+    ] = ",".join(prompt.id for prompt in _DEFAULTS.scored_prompts),
+    pool: Annotated[
+        Pool, typer.Option(help="Whom a person's name and face are compared with.")
+    ] = _DEFAULTS.pool,
+    protocol: Annotated[
+        Protocol, typer.Option(help="audit: names token by token; paper: names anywhere.")
+    ] = _DEFAULTS.protocol,
+    max_new_tokens: Annotated[
+        int, typer.Option(help="Where an answer is cut off.")
+    ] = _DEFAULTS.max_new_tokens,
+    drawn: Annotated[int, typer.Option(help="Drawn faces that are shown as a null.")] = (
+        _DEFAULTS.drawn
+    ),
+    list_from: Annotated[
+        int, typer.Option(help="So many different names make an answer a list.")
+    ] = _DEFAULTS.list_from,
+    permutations: Annotated[
+        int, typer.Option(help="Swaps of people under the null.")
+    ] = _DEFAULTS.permutations,
+    alpha: Annotated[
+        float, typer.Option(help="Share of false detections that is accepted.")
+    ] = _DEFAULTS.alpha,
+    max_failures: Annotated[
+        float, typer.Option(help="Share of failed questions above which nothing is concluded.")
+    ] = _DEFAULTS.max_failures,
+    against: Annotated[
+        Path | None, typer.Option(help="Another model's run, to be compared person by person.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Audit only the first so many people.")] = None,
+    seed: Seed = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    quantization: Annotated[
+        Literal["none", "8bit", "4bit"], typer.Option(help="none, 8bit or 4bit (bitsandbytes).")
+    ] = "none",
+    trust_remote_code: Annotated[
+        str | None,
+        typer.Option(help="REVISION: run the code that this revision of the model brings along."),
+    ] = None,
+    batch_size: Annotated[str, typer.Option(help="Prompts a batch, or auto.")] = "auto",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")] = (
+        False
+    ),
+    shard: Annotated[
+        str, typer.Option(help="i/n: ask only every n-th block; other jobs ask the others.")
+    ] = "1/1",
+    reuse: Annotated[
+        Path | None, typer.Option(help="Another run, whose answers to the same are taken over.")
+    ] = None,
+    no_retry: Annotated[
+        bool, typer.Option("--no-retry", help="Do not ask again what failed for the time being.")
+    ] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Go on under other library versions.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(help="Requests to a server at a time.")] = 4,
+    requests_per_second: Annotated[
+        float | None, typer.Option(help="Requests to a server a second, at the most.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 60.0,
+    attempts: Annotated[
+        int, typer.Option(help="How often a request is sent before it counts as failed.")
+    ] = 5,
+    json: Json = False,
+) -> None:
+    """Does the model say who is in the picture, asked or unasked?"""
+    from vlmaudit.cli import leakage_audit
+
+    # The door to the models: only here, once there is something to ask.
+    from vlmaudit.execution.name_leakage import run_name_leakage
+    from vlmaudit.execution.plan import parse_shard
+    from vlmaudit.execution.target import Target
+    from vlmaudit.models.options import GenerativeOptions
+    from vlmaudit.models.patience import Patience
+
+    count, file = names_of(names, _DEFAULTS.names)
+    settings = NameLeakage(
+        protocol=protocol,
+        prompts=choose_prompts(prompts),
+        max_new_tokens=max_new_tokens,
+        names=count,
+        pool=pool,
+        scored_prompts=choose_prompts(scored_prompts),
+        drawn=drawn,
+        alpha=alpha,
+        permutations=permutations,
+        list_from=list_from,
+        max_failures=max_failures,
+        seed=seed,
+    )
+    patience = Patience(
+        concurrency=concurrency,
+        requests_per_second=requests_per_second,
+        timeout_s=timeout,
+        attempts=attempts,
+    )
+    options = GenerativeOptions(
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size_of(batch_size),
+        quantization=quantization,
+        trust_remote_code=trust_remote_code,
+        max_new_tokens=max_new_tokens,
+        patience=patience,
+    )
+    target = Target(
+        model=model,
+        people=people,
+        names=file,
+        out=out,
+        limit=limit,
+        device=device,
+        dtype=dtype,
+        batch_size=options.batch_size,
+        fresh=fresh,
+        shard=parse_shard(shard),
+        reuse=reuse,
+        retry=not no_retry,
+        allow_mixed=allow_mixed,
+        patience=patience,
+    )
+    console = progress_console()
+    finding = run_name_leakage(target, settings, options, against=against, console=console)
+    if finding is None:  # a shard; the others are not through
+        return
+    present(leakage_audit, finding, json=json, page=leakage_audit.write_report(finding, out))
