@@ -547,9 +547,11 @@ def test_a_model_that_reads_no_pictures_is_noticed(serve):
     "good", [None, saying(400, code="content_filter"), b'{"choices": [{"message": {}}]}']
 )
 def test_one_picture_that_was_read_is_enough(serve, good):
-    """Also where it is the last of all questions about the first that was."""
-    server = serve(lambda asked: good if asked.number == 5 else "status 413")
-    assert len(ask_about(model_of(server), 3 * PICTURES_TRIED)) == 3 * PICTURES_TRIED
+    """Also where only the last question about it was heard."""
+    deeds = {3: "status 429", 4: "status 429", 5: good}
+    server = serve(lambda asked: deeds.get(asked.number, "status 413"))
+    model = model_of(server, Patience(attempts=1))
+    assert len(ask_about(model, 3 * PICTURES_TRIED)) == 3 * PICTURES_TRIED
 
 
 def test_trouble_that_may_pass_says_nothing_of_pictures(serve):
