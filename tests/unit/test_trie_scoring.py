@@ -16,7 +16,6 @@ from vlmaudit.models.memory import BatchSize
 from vlmaudit.models.trie_scoring import (
     NODES_A_PACK,
     Prefix,
-    can_pack,
     score_in_batches,
     score_packed,
     trie_of,
@@ -226,19 +225,6 @@ def test_what_the_names_share_is_fed_once(llava):
         tuple(candidate[:end]) for candidate in llava.candidates for end in range(1, len(candidate))
     }
     assert decoder.fed == [len(beginnings)]
-
-
-def test_layers_that_forget_cannot_be_packed(llava):
-    from transformers.cache_utils import DynamicCache, DynamicSlidingWindowLayer
-
-    assert can_pack(llava.prefix().cache)
-    assert not can_pack(None)
-    assert not can_pack(DynamicCache())
-    forgetful = DynamicCache()
-    keys = torch.zeros(1, 2, 5, 4)
-    forgetful.layers = [DynamicSlidingWindowLayer(sliding_window=4)]
-    forgetful.layers[0].update(keys, keys)
-    assert not can_pack(forgetful)
 
 
 TOKEN_LISTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5), min_size=1, max_size=12)

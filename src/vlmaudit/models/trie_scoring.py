@@ -104,15 +104,6 @@ def trie_of(candidates: Sequence[Sequence[int]]) -> Trie:
     )
 
 
-def can_pack(cache: Cache) -> bool:
-    """Whether every layer keeps all it has seen, so that a mask may say what is seen of it."""
-    layers = getattr(cache, "layers", None) or []
-    return bool(layers) and all(
-        getattr(layer, "keys", None) is not None and not getattr(layer, "is_sliding", False)
-        for layer in layers
-    )
-
-
 @torch.inference_mode()
 def score_packed(
     decoder: Decoder,

@@ -27,7 +27,9 @@ class KnownAnswers(Record):
     """What a model says of drawn pictures and texts that never change, in short.
 
     A row a picture or text. Each number is a sum over the whole embedding with random signs, so
-    that a change anywhere in it moves all of them, by about as much as the embedding moves.
+    that a change anywhere in it moves all of them, by about as much as the embedding moves. Of a
+    model that answers in words, the square roots of the probabilities of an answer's first token
+    take the embedding's place: they have length 1 too.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -35,6 +37,9 @@ class KnownAnswers(Record):
     tolerance: float = Field(description="How far rounding may move an embedding (distance).")
     pictures: tuple[tuple[float, ...], ...] = Field(description="A row a picture.")
     texts: tuple[tuple[float, ...], ...] = Field(description="A row a text.")
+    said: tuple[str, ...] = Field(
+        default=(), description="How answers begin, in words; empty where rounding may change them."
+    )
 
     def distance(self, other: "KnownAnswers") -> float:
         """How far the embedding that moved most has moved.
@@ -47,9 +52,14 @@ class KnownAnswers(Record):
             _farthest(self.texts, other.texts),
         )
 
+    def says_as(self, other: "KnownAnswers") -> bool:
+        """Whether the words are the same, where both have any."""
+        return not self.said or not other.said or self.said == other.said
+
     def agrees(self, other: "KnownAnswers") -> bool:
         """Whether rounding may be all that lies between the two, in the coarser arithmetic."""
-        return self.distance(other) <= max(self.tolerance, other.tolerance)
+        is_near = self.distance(other) <= max(self.tolerance, other.tolerance)
+        return is_near and self.says_as(other)
 
 
 class SelfTest(Record):
@@ -62,9 +72,15 @@ class SelfTest(Record):
     texts_per_second: float | None = Field(default=None, description="Prompts with names.")
     seconds_per_request: float | None = Field(default=None, description="One after the other.")
     requests_at_once: int | None = Field(default=None, description="How many may be under way.")
+    seconds_per_answer: float | None = Field(
+        default=None, description="Of several prompts about one picture, its share included."
+    )
+    names_per_second: float | None = Field(
+        default=None, description="Candidate names scored as answers, the picture included."
+    )
     dim: int | None = Field(default=None, description="Numbers an embedding.")
     answers: KnownAnswers | None = Field(
-        default=None, description="None: only labels come back, or values that are not numbers."
+        default=None, description="None: there are none, or none that would come again."
     )
 
     @property
