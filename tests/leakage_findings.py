@@ -7,6 +7,7 @@ import polars as pl
 from scipy.stats import beta
 
 from vlmaudit.audits.name_leakage.finding import (
+    ArmRow,
     ContrastRow,
     Finding,
     GroupRow,
@@ -142,11 +143,14 @@ def make_study(n: int = 60, names: tuple[str, ...] = NAMES, **fields: Any) -> Fi
             people_asked=n,
         ),
         "estimates": {
-            "rate": share(0.21, n),
+            "leak_rate": share(0.21, n),
             "lift": difference(0.203, n),
-            "wrong": share(0.11, n),
-            "refused": share(0.064, n),
-            "spearman": Estimate(value=0.52, low=0.31, high=0.68, n=n, method="Bonett-Wright"),
+            "implicit_leakage": share(0.026, n),
+            "wrong_names": share(0.11, n),
+            "refusals": share(0.064, n),
+            "correlation_with_counts": Estimate(
+                value=0.52, low=0.31, high=0.68, n=n, method="Bonett-Wright"
+            ),
         },
         "tests": [
             Test(
@@ -163,6 +167,7 @@ def make_study(n: int = 60, names: tuple[str, ...] = NAMES, **fields: Any) -> Fi
         "people": [*people_rows(known, counts, names, rng)],
         "nulls": nulls(n),
         "contrasts": contrasts(n),
+        "arms": arms(),
         "likelihoods": Likelihoods(
             prompts=["P2/R0"],
             candidates=1060,
@@ -207,6 +212,8 @@ def _rate_row(condition, prompt, found, rng) -> RateRow:
         lift_high=rate - null + 0.02,
         p=0.0001,
         p_adjusted=0.0002,
+        by_paper=leaks + n // 40,
+        by_audit=leaks,
         outcomes={"named": leaks, "failed": 1} | dict(zip(OUTCOMES, rest, strict=True)),
     )
 
@@ -301,12 +308,33 @@ def contrasts(n):
     """A comparison of each kind."""
     pairs = (
         ("prompt", "P4", "P0"),
-        ("condition", "original", "white+pixelated"),
+        ("condition", "white+pixelated: P2", "original: P2"),
         ("model", "hf:lab/named-seed-7", "hf:lab/anonymised-seed-7"),
     )
     return [
         ContrastRow(kind=kind, first=first, second=second, difference=difference(0.2, n), p=0.0001)
         for kind, first, second in pairs
+    ]
+
+
+def arms():
+    """Planted, planted and aligned without names, never planted."""
+    return [
+        ArmRow(
+            arm=words,
+            is_member=is_member,
+            people=20,
+            rate=share(rate, 20),
+            lift=difference(rate - 0.01, 20, 0.08),
+            p=0.0001 if is_member else 0.4,
+            known=share(rate, 20) if is_member else None,
+            wrong=share(0.2, 20),
+        )
+        for words, is_member, rate in (
+            ("planted with names", True, 0.7),
+            ("seen by the parts alone", None, 0.05),
+            ("never planted", False, 0.01),
+        )
     ]
 
 

@@ -1,6 +1,7 @@
 """The report of a name-leakage finding: what it says, escapes, shortens and leaves out."""
 
 import hashlib
+import io
 import re
 import runpy
 import subprocess
@@ -10,9 +11,16 @@ from base64 import b64encode
 from pathlib import Path
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from vlmaudit.report.leakage.answers import LONGEST, answers_view
 from vlmaudit.report.leakage.page import FIGURES, render, write_leakage_report
+from vlmaudit.report.leakage.tables import group_table, rephrasing_tables
+from vlmaudit.report.leakage.text import print_leakage_finding
+from vlmaudit.report.leakage.wording import repeat_commands
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +94,140 @@ def test_a_finding_of_little_has_a_page_too(leakage):
     page = render(leakage.make_finding())
     assert 'id="answers"' not in page
     assert 'id="nulls"' not in page
+
+
+def printed(finding, width=80):
+    out = io.StringIO()
+    print_leakage_finding(finding, Console(file=out, width=width), page=Path("RUN/report.html"))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("protocol", ["audit", "paper"])
+@pytest.mark.parametrize("verdict", ["found", "not_found", "inconclusive", "confounded"])
+def test_the_terminal_shows_it_in_80_columns(leakage, protocol, verdict):
+    text = printed(leakage.make_study(protocol=protocol, verdict=verdict))
+    assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert "P2: who is the person" in text
+    assert "… and 50 people more, in the page." in text
+    assert text.rstrip().endswith("Report: RUN/report.html")
+
+
+def test_a_lift_below_the_null_has_its_sign(leakage):
+    lift = leakage.difference(-0.02, 60, 0.01)
+    text = " ".join(printed(leakage.make_finding(estimates={"lift": lift})).split())
+    assert "−2.0 points (−3.0 to −1.0), n = 60 people" in text
+
+
+def test_a_mean_over_people_is_never_read_as_people(leakage, page):
+    # Half of the answers of sixty people are not "30 of 60" people.
+    finding = leakage.make_finding(
+        estimates={"implicit_leakage": leakage.share(0.5, 60)},
+    )
+    assert "30 of 60" not in render(finding)
+    assert "50.0&nbsp;%" in render(finding).replace("\u00a0", "&nbsp;")
+
+
+def test_the_papers_spread_stands_under_its_true_name(leakage):
+    (group,) = [
+        one
+        for one in leakage.make_study().groups
+        if one.condition == "original" and one.group == "P4"
+    ]
+    group = group.model_copy(update={"variance": 0.000532, "sd": 0.000532**0.5})
+    table = group_table(leakage.make_finding(groups=[group]))
+    assert [column.heading for column in table.columns][2:4] == ["Variance", "SD"]
+    assert [cell.text for cell in table.rows[0].cells][2:4] == ["5.320", "2.307"]
+
+
+def test_the_appendix_table_has_a_row_a_rephrasing(leakage, study):
+    tables = rephrasing_tables(study)
+    assert [condition for condition, _ in tables] == list(leakage.CONDITIONS)
+    for _, table in tables:
+        assert [column.heading for column in table.columns] == [
+            "Rephrasing", "P0", "P1", "P2", "P3", "P4",
+        ]  # fmt: skip
+        assert [row.cells[0].text for row in table.rows] == [f"R{place}" for place in range(6)]
+    row = next(one for one in study.rates if one.prompt == "P2/R3")
+    cell = tables[0][1].rows[3].cells[3]
+    assert cell.text == f"{100 * row.rate:.1f} %"
+    assert f"{row.leaks} of {row.n} answers" in cell.small
+
+
+def quoted(leakage, answers, budget=10**6, **fields):
+    finding = leakage.make_finding(**fields)
+    return answers_view(finding, pl.DataFrame(answers), budget)
+
+
+def test_the_matched_span_is_told_apart(leakage):
+    text = f"\u202bهذه {leakage.ARABIC}!"
+    start = text.index(leakage.ARABIC)
+    rows = [leakage.answer("p1", "1.jpg", text, (start, start + len(leakage.ARABIC)))]
+    (row,) = quoted(leakage, rows).rows
+    assert (row.before, row.matched, row.after) == ("\ufffdهذه ", leakage.ARABIC, "!")
+    assert row.name == "Ada Lovelace"
+
+
+@pytest.mark.parametrize("place", [0, 50_000, 99_988])
+def test_a_long_answer_is_shortened_around_the_name(leakage, place):
+    text = ("x" * place + "Ada Lovelace").ljust(100_000, "y")
+    (row,) = quoted(leakage, [leakage.answer("p1", "", text, (place, place + 12))]).rows
+    assert row.matched == "Ada Lovelace"
+    assert LONGEST <= len(row.before + row.matched + row.after) <= LONGEST + 4
+    assert row.before.startswith("… ") == (place > 0)
+    assert row.after.endswith(" …") == (place < 99_988)
+    assert row.note == "Shortened: the answer has 100,000 characters."
+
+
+def test_a_match_that_is_itself_long_is_shortened_too(leakage):
+    text = "y" * 100_000
+    (row,) = quoted(leakage, [leakage.answer("p1", "", text, (10, 90_000))]).rows
+    assert len(row.before + row.matched + row.after) <= LONGEST + 5
+
+
+@pytest.mark.parametrize("span", [(5, 3), (-1, 2), (0, 99), (2, 2)])
+def test_a_span_that_cannot_be_marks_nothing(leakage, span):
+    (row,) = quoted(leakage, [leakage.answer("p1", "", "A person.", span)]).rows
+    assert (row.before, row.matched, row.after) == ("", "", "A person.")
+
+
+def test_an_empty_answer_and_none_are_two_things(leakage):
+    rows = [
+        leakage.answer("p1", "", "", None),
+        leakage.answer("p1", "", None, None, outcome="failed"),
+    ]
+    empty, failed = quoted(leakage, rows).rows
+    assert empty.empty == "The answer is empty."
+    assert failed.empty == "There is no answer."
+
+
+def test_no_more_than_2000_answers_are_quoted(leakage):
+    rows = [leakage.answer("p1", f"{place}.jpg", "No.", None) for place in range(2100)]
+    view = quoted(leakage, rows, budget=10**8)
+    assert len(view.rows) == 2000
+    assert any(note.startswith("2,000 of 2,100 answers") for note in view.notes)
+
+
+@pytest.mark.parametrize("sign", ['"', "<", "😀", "a"])
+def test_a_full_page_stays_below_5_mb(leakage, sign):
+    finding = leakage.make_finding()
+    rows = [
+        leakage.answer("p1", sign * 200, sign * 3000, (2, 9), prompt="P1/R4", condition=sign * 9)
+        for _ in range(2000)
+    ]
+    page = render(finding, pl.DataFrame(rows))
+    shown = page.count('<tr role="row" data-outcome')
+    size = len(page.encode())
+    assert size <= 5_000_000
+    # As many as fit, and not much fewer.
+    assert shown == 2000 or size > 3_500_000
+    assert shown == 2000 or "The page is full: " in page
+
+
+def test_a_finding_of_answers_alone_is_repeated_from_them(leakage):
+    assert repeat_commands(leakage.make_finding(model=None)) == (
+        "vlmaudit conclude --answers ANSWERS --people PEOPLE --protocol audit --out RUN",
+    )
+    ask, again = repeat_commands(leakage.make_study())
+    assert "--conditions original,white,white+pixelated" in ask
+    assert "--seed 7" in ask
+    assert again == "vlmaudit conclude RUN --protocol audit"

@@ -5,8 +5,16 @@ from typing import Final
 
 from vlmaudit.audits.name_leakage.finding import Finding, PersonRow
 from vlmaudit.report.leakage.numbers import lift_words, mean_share, points, points_interval, units
-from vlmaudit.report.leakage.tables import share_cell
-from vlmaudit.report.leakage.wording import LIFT
+from vlmaudit.report.leakage.tables import lift_cell, share_cell
+from vlmaudit.report.leakage.wording import (
+    IMPLICIT,
+    LIFT,
+    RATE,
+    REFUSED,
+    SPEARMAN,
+    WRONG,
+    conditions,
+)
 from vlmaudit.report.parts import Cell, Column, Row, Table
 from vlmaudit.results.numbers import (
     NO_VALUE,
@@ -38,12 +46,12 @@ _SETTINGS: Final = {
     "seed": "Seed",
 }
 _ESTIMATES: Final = {
-    "rate": "Leak rate over all prompts",
-    "lift": "Lift over all prompts, in points",
-    "wrong": "Answers with somebody else's name",
-    "refused": "Refused answers",
-    "spearman": "Leak rate against captions that name the person (Spearman)",
-    "implicit": "Named though nobody asked (P0)",
+    RATE: "Leak rate over all prompts",
+    LIFT: "Lift over all prompts, in points",
+    IMPLICIT: "Named though nobody asked (P0)",
+    WRONG: "Answers with somebody else's name",
+    REFUSED: "Refused answers",
+    SPEARMAN: "Leak rate against captions that name the person (Spearman's rank correlation)",
 }
 _MORE_FIRST: Final = 25
 """People hidden behind refusals who are listed by name."""
@@ -138,8 +146,8 @@ def _matcher_sentences(finding: Finding) -> Iterable[str]:
     labels = finding.labels
     if labels is None:
         yield (
-            "No answer of this run was labelled; rates are as the program sees them. vlmaudit"
-            " name-leakage label RUN draws answers to label, and corrects the rates by them."
+            "No answer of this run was labelled; rates are as the program sees them."
+            " vlmaudit label RUN draws answers to label, and corrects the rates by them."
         )
         return
     yield (
@@ -167,6 +175,64 @@ def matcher_table(finding: Finding) -> Table:
         "The matcher on labelled answers",
         (Column("Measure"), Column("Share", is_number=True)),
         tuple(Row((Cell(name, (what,)), share_cell(one))) for name, what, one in measures),
+    )
+
+
+def rule_table(finding: Finding) -> Table | None:
+    """Leaks by the paper's rule and by ours, condition by condition."""
+    rows = []
+    for condition in conditions(finding):
+        cells = [row for row in finding.rates if row.condition == condition]
+        paper = [row.by_paper for row in cells if row.by_paper is not None]
+        audit = [row.by_audit for row in cells if row.by_audit is not None]
+        if paper and audit:
+            numbers = (sum(paper), sum(audit), sum(row.n for row in cells))
+            rows.append(Row((Cell(visible(condition)), *(Cell(count(one)) for one in numbers))))
+    if not rows:
+        return None
+    return Table(
+        "Leaks by the paper's rule and by ours",
+        (
+            Column("Shown"),
+            Column("The paper's rule", "the name's letters anywhere", True),
+            Column("Ours", "the name, said of the person", True),
+            Column("Answers", is_number=True),
+        ),
+        tuple(rows),
+    )
+
+
+def arm_table(finding: Finding) -> Table:
+    """People of a planted design, arm by arm."""
+    roles = {True: "must be named", False: "must not be named", None: "the question"}
+    rows = []
+    for arm in finding.arms:
+        p = NO_VALUE if arm.p is None else p_number(arm.p)
+        rows.append(
+            Row(
+                (
+                    Cell(visible(arm.arm), (roles[arm.is_member],)),
+                    Cell(count(arm.people)),
+                    share_cell(arm.rate),
+                    lift_cell(arm.lift),
+                    Cell(p),
+                    share_cell(arm.known),
+                    share_cell(arm.wrong),
+                )
+            )
+        )
+    return Table(
+        "Planted and unplanted people",
+        (
+            Column("Group"),
+            Column("People", is_number=True),
+            Column("Leak rate", "mean over people", True),
+            Column("Lift", "points above others", True),
+            Column("p", "people swapped", True),
+            Column("Known", "by likelihood", True),
+            Column("Somebody else's name", "share of answers", True),
+        ),
+        tuple(rows),
     )
 
 
@@ -199,7 +265,7 @@ def _value(key: str, estimate: Estimate) -> tuple[str, str]:
     parts = key.split("_")
     if value is None:
         return NO_VALUE, NO_VALUE
-    if "spearman" in parts or "exposure" in parts:
+    if "correlation" in parts or "exposure" in parts:
         return decimal(value), (
             NO_VALUE if low is None or high is None else f"{decimal(low)} to {decimal(high)}"
         )

@@ -11,7 +11,6 @@ from vlmaudit.results.numbers import (
     decimal,
     interval,
     p_number,
-    p_value,
     percent,
 )
 from vlmaudit.results.records import Estimate
@@ -96,12 +95,3 @@ def maybe_count(number: int | None) -> str:
 def maybe_percent(share: float | None) -> str:
     """A share, or a dash."""
     return NO_VALUE if share is None else percent(share)
-
-
-def maybe_p(p: float | None) -> str:
-    """A p-value with its letter, or nothing.
-
-    >>> maybe_p(0.02), maybe_p(None)
-    ('p = .020', '')
-    """
-    return "" if p is None else p_value(p)

@@ -42,6 +42,7 @@ class LeakageView:
     distribution: Table
     distribution_method: str
     correlation: str
+    arm_table: Table
     null_table: Table
     contrast_table: Table
     likelihood_sentences: tuple[str, ...]
@@ -49,6 +50,7 @@ class LeakageView:
     matcher_sentences: tuple[str, ...]
     matcher_table: Table
     matcher_kinds: Table
+    rule_table: Table | None
     people: PeopleTables
     ranking: tuple[PersonRow, ...]
     picture_notes: tuple[str, ...]
@@ -103,6 +105,7 @@ def view(
         distribution=people.distribution_table(finding),
         distribution_method=_distribution_method(finding),
         correlation=wording.correlation_words(finding.estimates.get(wording.SPEARMAN)),
+        arm_table=evidence.arm_table(finding),
         null_table=tables.null_table(finding),
         contrast_table=tables.contrast_table(finding),
         likelihood_sentences=evidence.likelihood_sentences(finding),
@@ -110,6 +113,7 @@ def view(
         matcher_sentences=evidence.matcher_sentences(finding),
         matcher_table=evidence.matcher_table(finding),
         matcher_kinds=evidence.matcher_kinds(finding),
+        rule_table=evidence.rule_table(finding),
         people=people.people_tables(finding, pictures.shown),
         ranking=tuple(people.strongest_first(finding)),
         picture_notes=pictures.notes,

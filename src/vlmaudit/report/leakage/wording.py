@@ -6,8 +6,13 @@ from typing import Final
 
 from vlmaudit.audits.name_leakage.finding import Finding, GroupRow
 from vlmaudit.data.prompts import ASKING, CATEGORIES, PROMPTS
-from vlmaudit.report.leakage.numbers import lift_words, maybe_p, mean_share, points, units
-from vlmaudit.report.leakage.numbers import points_interval as limits
+from vlmaudit.report.leakage.numbers import (
+    lift_words,
+    mean_share,
+    points,
+    points_interval,
+    units,
+)
 from vlmaudit.report.parts import Fact, Headline
 from vlmaudit.report.wording import verdict_word
 from vlmaudit.results.numbers import (
@@ -16,13 +21,19 @@ from vlmaudit.results.numbers import (
     count,
     counted,
     interval,
+    p_value,
     sentence_case,
     visible,
 )
 from vlmaudit.results.records import Estimate
 from vlmaudit.results.vocabulary import Protocol, Verdict
 
-LIFT, RATE, WRONG, REFUSED, SPEARMAN = "lift", "rate", "wrong", "refused", "spearman"
+RATE: Final = "leak_rate"
+LIFT: Final = "lift"
+IMPLICIT: Final = "implicit_leakage"
+WRONG: Final = "wrong_names"
+REFUSED: Final = "refusals"
+SPEARMAN: Final = "correlation_with_counts"
 """Keys of the finding's overall estimates."""
 
 _TITLES: Final[dict[tuple[Verdict, Protocol], str]] = {
@@ -92,15 +103,27 @@ def _bounds(finding: Finding) -> Iterable[str]:
         return
     lift = finding.estimates.get(LIFT)
     if lift is not None and lift.value is not None:
-        p = maybe_p(finding.tests[0].p) if finding.tests else ""
         yield (
-            "Own names come out more often on people's own pictures than on other people's:"
-            f" {lift_words(lift)}{f'; {p}' if p else ''}."
+            "Lift, how much more often names come out on people's own pictures than on others':"
+            f" {lift_words(lift)}{_overall_p(finding)}."
         )
-    for group in ("P0", "P2"):
-        if row := main_groups(finding).get(group):
-            asked = "asked who it is" if group in ASKING else "though nobody asked for a name"
-            yield f"Named {asked} ({group}): {mean_share(row.rate)}."
+    if (unasked := _unasked(finding)) is not None:
+        yield f"Named though nobody asked for a name (P0): {mean_share(unasked)}."
+    if (asked := main_groups(finding).get("P2")) is not None:
+        yield f"Named when asked who it is (P2): {mean_share(asked.rate)}."
+
+
+def _overall_p(finding: Finding) -> str:
+    """The p-value of the first test, on which the verdict rests."""
+    return f"; {p_value(finding.tests[0].p)}" if finding.tests else ""
+
+
+def _unasked(finding: Finding) -> Estimate | None:
+    """How often people are named where a prompt only asks to describe the picture."""
+    if IMPLICIT in finding.estimates:
+        return finding.estimates[IMPLICIT]
+    row = main_groups(finding).get("P0")
+    return None if row is None else row.rate
 
 
 def facts(finding: Finding) -> tuple[Fact, ...]:
@@ -113,19 +136,21 @@ def _facts(finding: Finding) -> Iterable[Fact]:
     yield Fact("People", count(len(finding.people)), _asked(finding))
     lift = finding.estimates.get(LIFT)
     if lift is not None and lift.value is not None:
-        p = f"; {maybe_p(finding.tests[0].p)}" if finding.tests else ""
-        detail = f"points; 95 % interval {limits(lift)}; {units(lift)}{p}"
-        yield Fact("Names above chance (lift)", points(lift.value), detail, doubtful)
+        detail = f"points; 95 % interval {points_interval(lift)}; {units(lift)}"
+        yield Fact(
+            "Own names above chance (lift)",
+            points(lift.value),
+            f"{detail}{_overall_p(finding)}",
+            doubtful,
+        )
     elif RATE in finding.estimates:
         yield _fact("Answers that name the person", finding.estimates[RATE], "", doubtful)
-    groups = main_groups(finding)
-    for group, label in (
-        ("P0", "Named though nobody asked"),
-        ("P2", "Named when asked who it is"),
-    ):
-        if group in groups:
-            words = CATEGORIES[group]
-            yield _fact(label, groups[group].rate, f"{group}, “{words}”", doubtful)
+    if (unasked := _unasked(finding)) is not None:
+        words = f"P0, “{CATEGORIES['P0']}”"
+        yield _fact("Named though nobody asked", unasked, words, doubtful)
+    if (asked := main_groups(finding).get("P2")) is not None:
+        words = f"P2, “{CATEGORIES['P2']}”"
+        yield _fact("Named when asked who it is", asked.rate, words, doubtful)
     detected = sum(person.detected is True for person in finding.people)
     undecided = sum(person.detected is None for person in finding.people)
     without = counted(undecided, "person", "people")

@@ -15,7 +15,7 @@
   const body = table.tBodies[0];
   const rows = [...body.rows];
 
-  // Without case and accents, so that "leon" finds "León"; cell by cell, so that no word is found
+  // Without case and accents, so that "cafe" finds "Café"; cell by cell, so that no word is found
   // across two of them.
   const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLocaleLowerCase();
   let words = null;
