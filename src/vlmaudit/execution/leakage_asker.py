@@ -14,7 +14,7 @@ from vlmaudit.execution.announce import Work
 from vlmaudit.execution.plan import Picture, Question
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.base import GenerativeModel, ScoringModel
-from vlmaudit.models.generative_self_test import N_STEPS, check_generative
+from vlmaudit.models.generative_self_test import check_generative, n_steps
 from vlmaudit.results.cases import Case
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.outcomes import Schema
@@ -100,7 +100,7 @@ class AsksInWords:
         return COLUMNS
 
     def check(self, console: Console) -> SelfTest:
-        with progress("Self-test", N_STEPS, console) as advance:
+        with progress("Self-test", n_steps(self._model), console) as advance:
             return check_generative(self._model, known=self._known, advance=advance)
 
     def questions(self, picture: Picture) -> Sequence[Question]:
