@@ -76,17 +76,21 @@ def test_a_name_goes_in_whatever_form_it_stands(leakage, pseudonyms, text, hidde
 
 
 def test_in_our_sentences_a_lone_word_is_a_name_only_as_written(hider):
-    sentence = "A name may have come later; it will. May is one, León as well, Adrianne León too."
+    sentence = (
+        "A name may have come later; it will, in a sommer. May is one, León as well, Adrianne León"
+        " too."
+    )
     assert hider.hide(sentence) == (
-        "A name may have come later; it will. person-004 is one, person-001 or person-006 as well,"
-        " person-001 too."
+        "A name may have come later; it will, in a sommer. person-004 is one, person-001 or"
+        " person-006 as well, person-001 too."
     )
 
 
-def test_spans_stay_around_the_name(leakage, pseudonyms):
+@pytest.mark.parametrize("said", ["adrianne leon", "adrianne", "leon"])
+def test_spans_stay_around_the_name(leakage, pseudonyms, said):
     text = "Tilda Sommer beside adrianne leon, and Pedro León."
-    start = text.index("adrianne")
-    row = leakage.answer("p1", "a.jpg", text, (start, start + len("adrianne leon")))
+    start = text.index(said)
+    row = leakage.answer("p1", "a.jpg", text, (start, start + len(said)))
     (hidden,) = answers_under_pseudonyms(pl.DataFrame([row]), pseudonyms).iter_rows(named=True)
     assert hidden["answer"] == "person-007 beside person-001, and person-006."
     assert hidden["answer"][hidden["start"] : hidden["end"]] == "person-001"
