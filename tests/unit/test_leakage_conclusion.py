@@ -177,6 +177,14 @@ def test_nulls_are_compared_person_by_person():
     assert found.estimates["leak_rate"].value == pytest.approx(0.5)
 
 
+def test_a_null_that_cannot_be_asked_is_said_and_fails_nothing():
+    lost = tables.nobody("no-image", {"P2/R0": None})
+    found = finding(tables.answers(PEOPLE, knows(PEOPLE[:20])), lost)
+    assert found.failures.failed == 0
+    assert found.nulls == []
+    assert "no-image: 1 questions got no answer (time-out)." in found.notes
+
+
 def test_implicit_leakage_is_what_is_said_unasked():
     def says(one, _place, prompt):
         return f"{one.name} at a gala" if prompt == "P0/R0" else UNKNOWN

@@ -100,7 +100,7 @@ def conclude(
     nulls = null_rows(
         outcomes.filter(pl.col("condition").is_in(NULLS)), counted.tally, counted.cells
     )
-    failures = overall.failures(outcomes, observed.people)
+    failures = overall.failures(shown, observed.people)
     checked = _check(counted, nulls, failures, settings)
     verdict, sentence = judge(counted.lift, checked, settings)
     leaks = Counts(count_leaks(shown, "leaks_by_paper"), count_leaks(shown, "leaks_by_audit"))

@@ -17,6 +17,7 @@ from vlmaudit.audits.name_leakage.rates import (
     lift_estimate,
     rate_estimate,
 )
+from vlmaudit.audits.name_leakage.settings import NULLS
 from vlmaudit.audits.name_leakage.tally import Tally
 from vlmaudit.audits.shares import share
 from vlmaudit.data.identities import Person
@@ -79,16 +80,16 @@ def tests(lift: Lift | None) -> list[Test]:
     ]
 
 
-def failures(outcomes: pl.DataFrame, persons: Sequence[Person]) -> Failures:
-    """What got no answer, pictures of nobody included."""
-    failed = outcomes.filter(pl.col("status") == FAILED)
+def failures(shown: pl.DataFrame, persons: Sequence[Person]) -> Failures:
+    """What got no answer, of questions about pictures of the study's people."""
+    failed = shown.filter(pl.col("status") == FAILED)
     answered = set(
-        outcomes.filter(pl.col("status") != FAILED, pl.col("condition") == ORIGINAL)["identity"]
+        shown.filter(pl.col("status") != FAILED, pl.col("condition") == ORIGINAL)["identity"]
     )
     lost = sorted(one.identity for one in persons if one.identity not in answered)
     return Failures(
-        asked=outcomes.height,
-        answered=outcomes.height - failed.height,
+        asked=shown.height,
+        answered=shown.height - failed.height,
         failed=failed.height,
         unit="request",
         reasons=dict(sorted(Counter(failed["reason"].replace("", "not said")).items())),
@@ -139,6 +140,11 @@ def notes(outcomes: pl.DataFrame, *, has_labels: bool, has_design: bool) -> list
         found.append(f"{cut_off:,} answers were cut off: a name may have come later.")
     if empty:
         found.append(f"{empty:,} answers are empty: they count as answers that name nobody.")
+    lost = outcomes.filter(pl.col("status") == FAILED, pl.col("condition").is_in(NULLS))
+    for condition, reason, number in (
+        lost.group_by("condition", "reason").len().sort("condition", "reason").iter_rows()
+    ):
+        found.append(f"{condition}: {number:,} questions got no answer ({reason}).")
     asked = set(outcomes["prompt"])
     if len(asked) < len(PROMPTS):
         found.append(f"{len(asked)} of the paper's {len(PROMPTS)} prompts were asked.")
