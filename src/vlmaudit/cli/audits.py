@@ -60,8 +60,15 @@ class Audit(Protocol):
         """A finding as its file holds it."""
         ...
 
-    def write_report(self, finding: Any, out: Path, *, with_pictures: bool = False) -> Path:  # noqa: ANN401
-        """Write the report of a finding into a run's folder."""
+    def write_report(
+        self,
+        finding: Any,  # noqa: ANN401
+        out: Path,
+        *,
+        home: Path,
+        with_pictures: bool = False,
+    ) -> Path:
+        """Write the report of a finding into a folder; `home` is that of its run."""
         ...
 
     def show(self, finding: Any, page: Path | None) -> None:  # noqa: ANN401

@@ -69,7 +69,7 @@ def conclude(
         from vlmaudit.results.files import write_text
 
         write_text(out / FINDING, audit.to_json(finding))
-        page = audit.write_report(finding, out)
+        page = audit.write_report(finding, out, home=run or out)
     present(audit, finding, json=json, page=page)
 
 

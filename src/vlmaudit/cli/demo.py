@@ -22,5 +22,5 @@ def demo(
     from vlmaudit.studies.demo import run_demo
 
     finding = run_demo(out, seed=seed, console=progress_console())
-    page = identity_audit.write_report(finding, out / "run")
+    page = identity_audit.write_report(finding, out / "run", home=out / "run")
     present(identity_audit, finding, json=False, page=page)

@@ -42,12 +42,12 @@ def to_json(finding: Finding) -> str:
     return audit_run.to_json(finding)
 
 
-def write_report(finding: Finding, out: Path, *, with_pictures: bool = False) -> Path:
-    """Write the report of a finding into a run's folder."""
+def write_report(finding: Finding, out: Path, *, home: Path, with_pictures: bool = False) -> Path:
+    """Write the report of a finding."""
     from vlmaudit.report.html import write_report
     from vlmaudit.report.pictures import detected_pictures
 
-    pictures = partial(detected_pictures, finding, RunFolder(out)) if with_pictures else None
+    pictures = partial(detected_pictures, finding, RunFolder(home)) if with_pictures else None
     return write_report(finding, out, pictures=pictures)
 
 

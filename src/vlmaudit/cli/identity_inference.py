@@ -135,4 +135,6 @@ def identity_inference(
     finding = run_identity_inference(target, settings, console=console)
     if finding is None:  # a shard; the others are not through
         return
-    present(identity_audit, finding, json=json, page=identity_audit.write_report(finding, out))
+    present(
+        identity_audit, finding, json=json, page=identity_audit.write_report(finding, out, home=out)
+    )

@@ -49,13 +49,19 @@ def to_json(finding: Finding) -> str:
     return audit_run.to_json(finding)
 
 
-def write_report(finding: Finding, out: Path, *, with_pictures: bool = False) -> Path:
-    """Write the report of a finding into a run's folder."""
+def write_report(finding: Finding, out: Path, *, home: Path, with_pictures: bool = False) -> Path:
+    """Write the report of a finding, with the answers that its run keeps."""
     from vlmaudit.report.leakage.page import write_leakage_report
+    from vlmaudit.report.leakage.pseudonyms import answers_under_pseudonyms
     from vlmaudit.report.pictures import detected_pictures
+    from vlmaudit.report.pseudonyms import known_pseudonyms
 
-    pictures = partial(detected_pictures, finding, RunFolder(out)) if with_pictures else None
-    answers = read_shown(out / "private")
+    pictures = partial(detected_pictures, finding, RunFolder(home)) if with_pictures else None
+    answers = read_shown(home / "private")
+    if finding.pseudonyms and answers is not None:
+        names = known_pseudonyms(home / "private")
+        # Whose pseudonym is whose is not known: then nothing is quoted.
+        answers = None if names is None else answers_under_pseudonyms(answers, names)
     return write_leakage_report(finding, out, answers=answers, pictures=pictures)
 
 
@@ -75,4 +81,5 @@ def hidden(finding: Finding, home: Path | None) -> Finding:
         return finding
     say_who_is_who(home)
     names = draw_pseudonyms(finding) if home is None else kept_pseudonyms(finding, home / "private")
-    return leakage_under_pseudonyms(finding, names)
+    shown, _ = leakage_under_pseudonyms(finding, None, names)
+    return shown

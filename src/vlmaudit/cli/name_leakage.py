@@ -170,4 +170,6 @@ def name_leakage(
     finding = run_name_leakage(target, settings, options, against=against, console=console)
     if finding is None:  # a shard; the others are not through
         return
-    present(leakage_audit, finding, json=json, page=leakage_audit.write_report(finding, out))
+    present(
+        leakage_audit, finding, json=json, page=leakage_audit.write_report(finding, out, home=out)
+    )

@@ -30,5 +30,5 @@ def report(
         )
     if pseudonyms:
         finding = audit.hidden(finding, run)
-    page = audit.write_report(finding, run, with_pictures=with_pictures)
+    page = audit.write_report(finding, run, home=run, with_pictures=with_pictures)
     sys.stdout.write(f"{visible(str(page))}\n")

@@ -9,9 +9,9 @@ from typing import Final
 import polars as pl
 
 from vlmaudit.audits.asked import PEOPLE
-from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.errors import RunError
 from vlmaudit.report.parts import Pictures
+from vlmaudit.report.persons import ShownFinding
 from vlmaudit.results.cases import read_cases
 from vlmaudit.results.numbers import counted, visible
 from vlmaudit.results.run_folder import RunFolder
@@ -26,7 +26,7 @@ _NAMED: Final = 5
 """People without a picture whom a note names; it counts the others."""
 
 
-def detected_pictures(finding: Finding, run: RunFolder, budget: int) -> Pictures:
+def detected_pictures(finding: ShownFinding, run: RunFolder, budget: int) -> Pictures:
     """One picture of everybody who was detected, for so many bytes of page.
 
     Args:

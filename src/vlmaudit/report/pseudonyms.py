@@ -14,6 +14,7 @@ from typing import Any, Final
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.data.names import fold_name
 from vlmaudit.errors import RunError
+from vlmaudit.report.persons import ShownFinding
 from vlmaudit.results.files import make_private, write_whole
 from vlmaudit.seeds import stream
 
@@ -49,7 +50,7 @@ class Pseudonyms:
     names: Mapping[str, str]
 
 
-def draw_pseudonyms(finding: Finding, known: Mapping[str, str] | None = None) -> Pseudonyms:
+def draw_pseudonyms(finding: ShownFinding, known: Mapping[str, str] | None = None) -> Pseudonyms:
     """Pseudonyms for everybody in a finding.
 
     Their order is drawn: it follows neither the alphabet nor the finding. The draw hangs on the
@@ -76,7 +77,7 @@ def draw_pseudonyms(finding: Finding, known: Mapping[str, str] | None = None) ->
     return Pseudonyms(given, {identity: names.get(identity, "") for identity in given})
 
 
-def kept_pseudonyms(finding: Finding, private: Path) -> Pseudonyms:
+def kept_pseudonyms(finding: ShownFinding, private: Path) -> Pseudonyms:
     """A run's pseudonyms: those it gave out before, and new ones for who came since.
 
     Args:
@@ -100,6 +101,21 @@ def kept_pseudonyms(finding: Finding, private: Path) -> Pseudonyms:
     )
     write_whole(path, lambda part: part.write_text(text.getvalue(), encoding="utf-8"), private=True)
     return found
+
+
+def known_pseudonyms(private: Path) -> Pseudonyms | None:
+    """The pseudonyms that a run gave out before; None where it gave out none.
+
+    Raises:
+        RunError: The list that is there cannot be read.
+    """
+    known = _read(private / FILE)
+    if not known:
+        return None
+    return Pseudonyms(
+        {identity: one for identity, (one, _) in known.items()},
+        {identity: name for identity, (_, name) in known.items()},
+    )
 
 
 def _read(path: Path) -> dict[str, tuple[str, str]]:
