@@ -1,7 +1,7 @@
 """``vlmaudit models``."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,17 @@ def check(
     spec: Annotated[str, typer.Argument(help="The model, as for an audit.", metavar="SPEC")],
     device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[str, typer.Option(help="Pictures and texts a batch, or auto.")] = "auto",
+    batch_size: Annotated[
+        str, typer.Option(help="Pictures, texts or prompts a batch, or auto.")
+    ] = "auto",
+    quantization: Annotated[
+        Literal["none", "8bit", "4bit"], typer.Option(help="none, 8bit or 4bit (bitsandbytes).")
+    ] = "none",
+    trust_remote_code: Annotated[
+        str | None,
+        typer.Option(help="REVISION: run the code that this revision of the model brings along."),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut off.")] = 64,
     pictures: Annotated[
         int, typer.Option(min=0, help="Say how long a study of so many pictures takes.")
     ] = 25_000,
@@ -47,6 +57,9 @@ def check(
         device=device,
         dtype=dtype,
         batch_size=batch_size_of(batch_size),
+        quantization=quantization,
+        trust_remote_code=trust_remote_code,
+        max_new_tokens=max_new_tokens,
         known=known,
         console=progress_console(),
     )

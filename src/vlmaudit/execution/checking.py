@@ -9,7 +9,16 @@ from rich.console import Console
 
 from vlmaudit.errors import InputError, ModelError, RunError
 from vlmaudit.execution.progress import progress, say
-from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only, parse_spec
+from vlmaudit.models.generative_self_test import check_generative, n_steps
+from vlmaudit.models.kinds import asks_in_words
+from vlmaudit.models.loading import (
+    kind_of,
+    load_contrastive,
+    load_generative,
+    load_label_only,
+    parse_spec,
+)
+from vlmaudit.models.options import GenerativeOptions, Quantization
 from vlmaudit.models.self_test import N_REQUESTS, N_STEPS, check_contrastive, check_label_only
 from vlmaudit.results.files import write_text
 from vlmaudit.results.records import ModelRecord
@@ -20,6 +29,7 @@ from vlmaudit.results.self_test import (
     SelfTest,
     agrees,
     drift,
+    says_alike,
 )
 
 
@@ -29,22 +39,48 @@ def check_model(
     device: str = "cpu",
     dtype: str = "float32",
     batch_size: int | None = None,
+    quantization: Quantization = "none",
+    trust_remote_code: str | None = None,
+    max_new_tokens: int = 64,
     known: KnownAnswers | None = None,
     console: Console,
 ) -> SelfTest:
-    """Load a model and test it.
+    """Load a model of any kind and test it.
 
     Args:
         spec: The model, as on the command line.
         device: Where it runs; a server does not ask.
         dtype: Its arithmetic.
-        batch_size: Pictures and texts a batch; None leaves it to the adapter.
+        batch_size: Pictures, texts or prompts a batch; None leaves it to the adapter.
+        quantization: Of a model that answers in words.
+        trust_remote_code: Likewise, the revision whose own code may run.
+        max_new_tokens: Likewise, where an answer is cut off.
         known: What it said before, to compare with.
         console: Where progress goes.
 
     Raises:
         ModelError: The model cannot be loaded or asked.
+        InputError: An option is for another kind of model.
     """
+    if asks_in_words(spec):
+        options = GenerativeOptions(
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            quantization=quantization,
+            trust_remote_code=trust_remote_code,
+            max_new_tokens=max_new_tokens,
+        )
+        return _check_generative(spec, options, known, console)
+    for option, is_given in (
+        ("--quantization", quantization != "none"),
+        ("--trust-remote-code", trust_remote_code is not None),
+    ):
+        if is_given:
+            raise InputError(
+                f"{option}: it is for models that answer in words, and "
+                f"{parse_spec(spec).public_name} is none; leave it out."
+            )
     if kind_of(spec) == "label_only":
         with (
             closing(load_label_only(spec)) as black_box,
@@ -55,6 +91,18 @@ def check_model(
     model = load_contrastive(spec, device=device, dtype=dtype, batch_size=batch_size)
     with progress("Self-test", N_STEPS, console) as advance:
         return check_contrastive(model, known=known, advance=advance)
+
+
+def _check_generative(
+    spec: str, options: GenerativeOptions, known: KnownAnswers | None, console: Console
+) -> SelfTest:
+    if not parse_spec(spec).url:
+        say(console, f"Loading {spec} …")
+    with (
+        closing(load_generative(spec, options)) as model,
+        progress("Self-test", n_steps(model), console) as advance,
+    ):
+        return check_generative(model, known=known, advance=advance)
 
 
 def known_answers_file(spec: str) -> Path | None:
@@ -110,7 +158,7 @@ def write_known_answers(spec: str, test: SelfTest) -> Path:
             f"--write-known-answers: {spec} has no folder on this machine to write them to."
         )
     if test.answers is None:
-        raise InputError("--write-known-answers: the model gave no embeddings to keep.")
+        raise InputError("--write-known-answers: nothing that the model gave can be kept.")
     write_text(file, test.answers.model_dump_json(indent=2, by_alias=True) + "\n")
     return file
 
@@ -147,10 +195,14 @@ def agree_with_self_test(root: Path, model: Checkable, console: Console) -> Self
     if path.exists():
         before = _read_self_test(path)
         if not agrees(before, test):
+            how = (
+                f"its known answers moved by {drift(before, test):.2g}"
+                if says_alike(before, test)
+                else "it says other words of the same pictures"
+            )
             raise ModelError(
-                f'model "{name}": answers otherwise than when this run was begun (its known '
-                f"answers moved by {drift(before, test):.2g}). Go on where it was begun, or start "
-                "over (--fresh)."
+                f'model "{name}": answers otherwise than when this run was begun ({how}). Go on '
+                "where it was begun, or start over (--fresh)."
             )
     else:
         write_text(path, test.model_dump_json(indent=2, by_alias=True) + "\n")

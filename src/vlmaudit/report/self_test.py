@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlmaudit.data.prompts import PROMPTS
 from vlmaudit.data.templates import IDIA_TEMPLATES
 from vlmaudit.results.numbers import NO_VALUE, counted, duration, visible
 from vlmaudit.results.self_test import SelfTest
@@ -22,7 +23,7 @@ def print_self_test(
     Args:
         test: What came out.
         pictures: Pictures of the study.
-        names: Names of the study, each in all of the paper's templates.
+        names: Names of the study: each in all of the paper's templates, or scored as an answer.
         console: Where to print; standard output by default.
     """
     console = console or Console()
@@ -57,6 +58,10 @@ def study_seconds(test: SelfTest, *, pictures: int, names: int) -> float | None:
     if test.seconds_per_request:
         n_requests = pictures * n_templates
         return n_requests * test.seconds_per_request / (test.requests_at_once or 1)
+    if test.seconds_per_answer:
+        answered = len(PROMPTS) * test.seconds_per_answer / (test.requests_at_once or 1)
+        scored = names / test.names_per_second if test.names_per_second else 0
+        return pictures * (answered + scored)
     return None
 
 
@@ -69,6 +74,14 @@ def _speed(test: SelfTest) -> str:
     if test.seconds_per_request:
         at_once = f", {test.requests_at_once} at a time" if test.requests_at_once else ""
         return f"A request takes {test.seconds_per_request:.2g} s{at_once}."
+    if test.seconds_per_answer:
+        at_once = f", {test.requests_at_once} at a time" if (test.requests_at_once or 1) > 1 else ""
+        scored = (
+            f"; {_a_second(test.names_per_second)} names a second are scored as answers"
+            if test.names_per_second
+            else ""
+        )
+        return f"An answer takes {test.seconds_per_answer:.2g} s{at_once}{scored}."
     return ""
 
 
@@ -76,10 +89,13 @@ def _study(test: SelfTest, pictures: int, names: int) -> str:
     seconds = study_seconds(test, pictures=pictures, names=names)
     if seconds is None:
         return ""
-    return (
-        f"{counted(pictures, 'picture', 'pictures')} and {counted(names, 'name', 'names')} in "
-        f"{len(IDIA_TEMPLATES)} templates: about {duration(seconds)} here."
-    )
+    shown, named = counted(pictures, "picture", "pictures"), counted(names, "name", "names")
+    if test.seconds_per_answer:
+        scored = f" and {named} scored" if test.names_per_second and names else ""
+        asked = f"{shown}, each with {len(PROMPTS)} prompts{scored}"
+    else:
+        asked = f"{shown} and {named} in {len(IDIA_TEMPLATES)} templates"
+    return f"{asked}: about {duration(seconds)} here."
 
 
 def _a_second(number: float) -> str:

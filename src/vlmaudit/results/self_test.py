@@ -116,6 +116,13 @@ def agrees(before: SelfTest, now: SelfTest) -> bool:
     return before.answers.agrees(now.answers)
 
 
+def says_alike(before: SelfTest, now: SelfTest) -> bool:
+    """Whether a model says the same words as before, where both tests kept any."""
+    if before.answers is None or now.answers is None:
+        return True
+    return before.answers.says_as(now.answers)
+
+
 def _farthest(one: tuple[tuple[float, ...], ...], other: tuple[tuple[float, ...], ...]) -> float:
     if [len(row) for row in one] != [len(row) for row in other]:
         return math.inf
