@@ -22,6 +22,7 @@ from vlmaudit.data.surroundings import (
     is_capital,
     is_common,
     is_name_like,
+    is_place,
     is_title,
     look_around,
 )
@@ -234,7 +235,7 @@ def _may_stand_alone(entry: _Entry, text: str, start: int, end: int) -> bool:
 def _is_surname_here(entry: _Entry, around: Surroundings) -> bool:
     """Whether a capitalised surname is neither a part of another name nor a place or a word."""
     after = around.word_after
-    if is_capital(after) and (entry.needs_capital or not is_common(after)):
+    if is_capital(after) and (entry.needs_capital or is_place(after) or not is_common(after)):
         return False
     if not around.words_before:
         return not (entry.needs_capital and around.begins_sentence)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmaudit.data.folding import fold_word
-from vlmaudit.data.known_words import TITLES, common_words
+from vlmaudit.data.known_words import PLACE_WORDS, TITLES, common_words
 
 _REACH: Final = 48  # signs looked at on either side: a long word with what surrounds it
 _BLANKS: Final = " \t\N{NO-BREAK SPACE}"
@@ -59,6 +59,11 @@ def is_title(word: str) -> bool:
 def is_common(word: str) -> bool:
     """Whether a word has another meaning than a name."""
     return fold_word(word).rstrip(".").removesuffix("'s") in common_words()
+
+
+def is_place(word: str) -> bool:
+    """Whether a word makes a place or a firm of the name before it."""
+    return fold_word(word).rstrip(".") in PLACE_WORDS
 
 
 def is_name_like(word: str) -> bool:

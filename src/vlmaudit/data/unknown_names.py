@@ -22,6 +22,7 @@ _CAPITALS: Final = "".join(chr(code) for code in range(0x250) if chr(code).isupp
 _WORD: Final = re.compile(r"[^ ]+")
 _PARTICLE: Final = "(?:de|del|della|di|da|dos|du|van|von|der|den|la|le|el|al|bin)"
 _MOST_WORDS: Final = 3
+_FARTHEST: Final = 8  # words looked at behind a first name, particles included
 _TITLES: Final = frozenset(
     {"mr", "mrs", "ms", "dr", "president", "chancellor", "senator", "queen", "king", "prince"}
     | {"princess", "pope", "sir", "dame"}
@@ -78,20 +79,30 @@ def _length_of_name(words: Sequence[tuple[int, str]], place: int) -> int:
         return 0
     if place and fold_word(words[place - 1][1]).rstrip(".") in PLACE_BEGINNINGS:
         return 0
-    length = 1
-    while length < _MOST_WORDS and place + length < len(words):
-        word = words[place + length][1]
+    named = [first]
+    capitals = 1
+    following = ""
+    for _, word in words[place + 1 : place + 1 + _FARTHEST]:
         folded = fold_word(_without_genitive(word)).rstrip(".")
-        if folded in common_words() | PLACE_WORDS and folded not in known.last:
+        is_particle = word[0].islower()
+        if capitals == _MOST_WORDS or not (is_particle or _may_be_last(folded)):
+            following = folded
             break
-        length += 1
-    whole = [fold_word(_without_genitive(word)).rstrip(".") for _, word in words[place:]]
-    named, following = whole[:length], whole[length : length + 1]
-    is_place = any(word in PLACE_WORDS for word in named[1:] + following)
-    if length == 1 or is_place or "_".join(named[:2]) in NO_PERSONS:
+        named.append(folded)
+        capitals += not is_particle
+    while len(named) > 1 and words[place + len(named) - 1][1][0].islower():
+        named.pop()  # a particle with nothing behind it
+    is_place = any(word in PLACE_WORDS for word in (*named[1:], following))
+    if len(named) == 1 or is_place or "_".join(named[:2]) in NO_PERSONS:
         return 0
     # "April", "Will" and "Grace" are words first: only a known last name makes them a name.
-    return 0 if first in common_words() and named[-1] not in known.last else length
+    return 0 if first in common_words() and named[-1] not in known.last else len(named)
+
+
+def _may_be_last(folded: str) -> bool:
+    """Whether a capitalised word after a first name is a last name rather than a word."""
+    is_word = folded in common_words() or folded in PLACE_WORDS
+    return not is_word or folded in known_names().last
 
 
 def _is_titled(words: Sequence[tuple[int, str]], place: int) -> bool:
@@ -100,13 +111,13 @@ def _is_titled(words: Sequence[tuple[int, str]], place: int) -> bool:
         return False
     if _length_of_name(words, place + 1):
         return False
-    folded = [fold_word(_without_genitive(word)) for _, word in words[place + 1 : place + 3]]
+    name, following = (
+        *(fold_word(_without_genitive(word)) for _, word in words[place + 1 : place + 3]),
+        "",
+    )[:2]
     known = known_names()
-    return (
-        folded[0] in known.first | known.last | _HEADS_OF_STATE
-        and folded[0] not in common_words()
-        and not PLACE_WORDS.intersection(folded[1:])
-    )
+    is_known = any(name in names for names in (known.first, known.last, _HEADS_OF_STATE))
+    return is_known and name not in common_words() and following not in PLACE_WORDS
 
 
 def _without_genitive(word: str) -> str:

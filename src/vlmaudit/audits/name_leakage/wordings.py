@@ -23,11 +23,7 @@ from vlmaudit.data.folding import fold_text
 Standing = Literal["affirmed", "doubted", "denied", "of_another"]
 """What an answer says of a name."""
 
-_STANDINGS: Final[dict[str, Standing]] = {
-    "denied": "denied",
-    "doubted": "doubted",
-    "of_another": "of_another",
-}
+_STRONGEST_FIRST: Final[tuple[Standing, ...]] = ("denied", "of_another", "doubted")
 REACH: Final = 90
 """Signs before and after a name that are read."""
 
@@ -150,10 +146,13 @@ def standing(before: str, after: str) -> Standing:
     """
     window = fold_text(before[-REACH:]).text
     # Most windows hold no phrase, and a search for all of them at once is the cheapest look.
-    found = _before().search(window) if _cues().find_matches_as_indexes(window) else None
-    if found is None:
-        found = _after().match(fold_text(after[:REACH]).text)
-    return _STANDINGS[found.lastgroup or ""] if found else "affirmed"
+    has_cue = _cues().find_matches_as_indexes(window)
+    found = (
+        _before().search(window) if has_cue else None,
+        _after().match(fold_text(after[:REACH]).text),
+    )
+    kinds = {match.lastgroup for match in found if match}
+    return next((kind for kind in _STRONGEST_FIRST if kind in kinds), "affirmed")
 
 
 def refuses(folded: str) -> bool:
