@@ -28,7 +28,7 @@ from vlmaudit.execution.running import ask_what_is_left, first_people, keep_desi
 from vlmaudit.execution.target import Target
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only
 from vlmaudit.models.memory import PICTURES_A_BATCH
-from vlmaudit.models.zero_shot_endpoint import SENT_AS
+from vlmaudit.models.sent_pictures import SENT_AS
 from vlmaudit.results.cases import write_cases
 from vlmaudit.results.run_folder import Manifest, RunFolder
 

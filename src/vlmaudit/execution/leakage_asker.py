@@ -15,6 +15,7 @@ from vlmaudit.execution.plan import Picture, Question
 from vlmaudit.execution.progress import progress
 from vlmaudit.models.base import GenerativeModel, ScoringModel
 from vlmaudit.models.generative_self_test import check_generative, n_steps
+from vlmaudit.models.sent_pictures import SENT_AS
 from vlmaudit.results.cases import Case
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.outcomes import Schema
@@ -93,6 +94,7 @@ class AsksInWords:
             "names": fingerprint(self._names) if self._scores else None,
             "max_new_tokens": self._settings.max_new_tokens,
             "decoding": "greedy",
+            "pictures": SENT_AS if self.record.family == "chat" else "as they are",
         }
 
     @property

@@ -19,11 +19,9 @@ from vlmaudit.models.lines import key_from_environment
 from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.patience import Patience
 from vlmaudit.models.patient_http import PatientClient, UnreadableError
-from vlmaudit.models.sent_pictures import SENT_AS, prepare
+from vlmaudit.models.sent_pictures import prepare
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.records import ModelRecord
-
-__all__ = ["SENT_AS", "ZeroShotEndpoint", "load", "read_choice"]
 
 
 class ZeroShotEndpoint:
