@@ -48,8 +48,9 @@ def share(value: float, n: int, **more: Any) -> Estimate:
     return Estimate(value=value, low=low, high=high, n=n, method=METHOD, **more)
 
 
-def difference(value: float, n: int, half: float = 0.03) -> Estimate:
+def difference(value: float, n: int, half: float | None = None) -> Estimate:
     """A difference of shares with its interval."""
+    half = 0.6 * abs(value) if half is None else half
     return Estimate(value=value, low=value - half, high=value + half, n=n, method="MOVER")
 
 

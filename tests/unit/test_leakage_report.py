@@ -230,4 +230,8 @@ def test_a_finding_of_answers_alone_is_repeated_from_them(leakage):
     ask, again = repeat_commands(leakage.make_study())
     assert "--conditions original,white,white+pixelated" in ask
     assert "--seed 7" in ask
+    assert "--prompts" not in ask
     assert again == "vlmaudit conclude RUN --protocol audit"
+    rates = leakage.make_study().rates
+    few = leakage.make_finding(rates=[row for row in rates if row.prompt in ("P2/R0", "P0/R1")])
+    assert "--prompts P0/R1,P2/R0 " in repeat_commands(few)[0]

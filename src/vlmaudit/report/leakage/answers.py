@@ -112,7 +112,7 @@ def answers_view(finding: Finding, answers: pl.DataFrame | None, budget: int) ->
 
 
 def _notes(finding: Finding, shown: int, given: int, shortened: int) -> Iterable[str]:
-    total = sum(sum(row.outcomes.values()) for row in finding.rates)
+    total = sum(row.n for row in finding.rates)
     if shown < max(given, total):
         yield (
             f"{count(shown)} of {counted(max(given, total), 'answer', 'answers')}: those that give"
@@ -125,7 +125,7 @@ def _notes(finding: Finding, shown: int, given: int, shortened: int) -> Iterable
             " are left out."
         )
     if shortened:
-        yield f"{counted(shortened, 'answer is', 'answers are')} shortened, and say so."
+        yield f"{counted(shortened, 'answer is', 'answers are')} shortened."
 
 
 def weight(row: AnswerView) -> int:

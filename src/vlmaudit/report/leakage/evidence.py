@@ -55,8 +55,6 @@ _ESTIMATES: Final = {
 }
 _MORE_FIRST: Final = 25
 """People hidden behind refusals who are listed by name."""
-_HARDLY: Final = 0.01
-"""Leak rate below which somebody is hardly ever named."""
 
 
 def likelihood_sentences(finding: Finding) -> tuple[str, ...]:
@@ -88,15 +86,16 @@ def _likelihood_sentences(finding: Finding) -> Iterable[str]:
 
 
 def hidden_table(finding: Finding) -> Table | None:
-    """Who is known by likelihood and hardly ever named, the strongest first."""
-    people = [
-        person
-        for person in finding.people
-        if person.known_by_likelihood and (person.rate or 0.0) < _HARDLY
-    ]
+    """Who is known by likelihood and hardly ever named, the best known first."""
+    n_hidden = finding.likelihoods.hidden if finding.likelihoods else 0
+    # The finding counts them: these are the least named of those who are known.
+    known = [person for person in finding.people if person.known_by_likelihood]
+    known.sort(key=lambda person: (person.rate or 0.0, person.identity))
+    people = sorted(
+        known[:n_hidden], key=lambda person: (-(person.exposure or 0.0), person.identity)
+    )
     if not people:
         return None
-    people.sort(key=lambda person: (-(person.exposure or 0.0), person.identity))
     return Table(
         "Known by likelihood and hardly ever named",
         (

@@ -6,7 +6,16 @@ from typing import Final
 from vlmaudit.audits.name_leakage.finding import Finding, PersonRow
 from vlmaudit.report.leakage.numbers import maybe_count, maybe_percent
 from vlmaudit.report.parts import Cell, Column, Mark, PeopleTables, Row, Table
-from vlmaudit.results.numbers import NO_VALUE, count, decimal, p_number, percent, visible
+from vlmaudit.results.numbers import (
+    NO_VALUE,
+    count,
+    counted,
+    decimal,
+    p_number,
+    p_value,
+    percent,
+    visible,
+)
 
 MOST: Final = 3000
 """People in the page; the rest stand in units.parquet, so that the page stays small."""
@@ -105,7 +114,8 @@ def _decision(person: PersonRow) -> Cell:
 def _named(person: PersonRow) -> Cell:
     failed = (f"{count(person.failed)} failed",) if person.failed else ()
     of = f"{count(person.leaks)} of {count(person.answers)} answers"
-    return Cell(maybe_percent(person.rate), (of, *failed))
+    pictures = counted(person.pictures, "picture", "pictures")
+    return Cell(maybe_percent(person.rate), (of, pictures, *failed))
 
 
 def _group(group: str) -> Callable[[PersonRow], Cell]:
@@ -122,22 +132,18 @@ def _p(field: str, below: str = "") -> Callable[[PersonRow], Cell]:
     return cell
 
 
-def _outcome(*outcomes: str) -> Callable[[PersonRow], Cell]:
-    def cell(person: PersonRow) -> Cell:
-        return Cell(count(sum(person.outcomes.get(key, 0) for key in outcomes)))  # type: ignore[call-overload]
-
-    return cell
+def _wrong(person: PersonRow) -> Cell:
+    refused = person.outcomes.get("refused", 0)
+    small = (f"{count(refused)} refused",) if refused else ()
+    return Cell(count(person.outcomes.get("wrong_name", 0)), small)
 
 
 def _rank(person: PersonRow) -> Cell:
-    bits = () if person.exposure is None else (f"{decimal(person.exposure)} bits",)
-    return Cell(maybe_count(person.rank), bits)
-
-
-def _known(person: PersonRow) -> Cell:
-    words = {True: "known", False: "not shown", None: NO_VALUE}[person.known_by_likelihood]
-    p = () if person.likelihood_p is None else (f"p {p_number(person.likelihood_p)}",)
-    return Cell(words, p)
+    known = {True: "known by it", False: "not shown by it", None: ""}[person.known_by_likelihood]
+    small = [] if person.exposure is None else [f"{decimal(person.exposure)} bits"]
+    if person.likelihood_p is not None:
+        small.append(p_value(person.likelihood_p))
+    return Cell(maybe_count(person.rank), (*small, *filter(None, (known,))))
 
 
 _FIELDS: Final[tuple[_Field, ...]] = (
@@ -161,23 +167,16 @@ _FIELDS: Final[tuple[_Field, ...]] = (
         _p("p", "p_adjusted"),
         lambda person: person.p is not None,
     ),
-    (Column("Wrong names", "answers", True), _outcome("wrong_name"), None),
-    (Column("Refusals", "answers", True), _outcome("refused"), None),
-    (Column("Pictures", "", True), lambda person: Cell(count(person.pictures)), None),
+    (Column("Wrong names", "answers", True), _wrong, None),
     (
         Column("Captions", "naming the person", True),
         lambda person: Cell(maybe_count(person.occurrences)),
         lambda person: person.occurrences is not None,
     ),
     (
-        Column("Rank", "of the name, by likelihood", True),
+        Column("Rank", "by likelihood", True),
         _rank,
         lambda person: person.rank is not None,
-    ),
-    (
-        Column("By likelihood"),
-        _known,
-        lambda person: person.known_by_likelihood is not None,
     ),
     (Column("Group"), lambda person: Cell(visible(person.arm)), lambda person: bool(person.arm)),
 )

@@ -15,6 +15,7 @@ from vlmaudit.results.numbers import (
     count,
     decimal,
     interval,
+    p_value,
     percent,
     sentence_case,
     visible,
@@ -162,7 +163,8 @@ def _rate_cell(row: RateRow | None) -> Cell:
     if row.null is not None:
         small.append(f"of others {percent(row.null)}")
     if row.lift is not None:
-        small.append(f"lift {points(row.lift)}")
+        p = "" if row.p is None else f", {p_value(row.p)}"
+        small.append(f"lift {points(row.lift)}{p}")
     return Cell(percent(row.rate), tuple(small))
 
 

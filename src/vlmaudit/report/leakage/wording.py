@@ -47,8 +47,8 @@ _TITLES: Final[dict[tuple[Verdict, Protocol], str]] = {
     ("confounded", "paper"): "The names may come from something other than the faces.",
 }
 _OPTIONS: Final = (
-    *("max_new_tokens", "names", "pool", "drawn", "alpha", "permutations", "list_from"),
-    *("max_failures", "seed"),
+    *("max_new_tokens", "names", "scored_prompts", "pool", "drawn", "alpha", "permutations"),
+    *("list_from", "max_failures", "seed"),
 )
 
 
@@ -187,7 +187,7 @@ def _fact(label: str, estimate: Estimate, of: str, doubtful: bool) -> Fact:
 
 def _asked(finding: Finding) -> str:
     pictures = sum(person.pictures for person in finding.people)
-    answers = sum(sum(row.outcomes.values()) for row in finding.rates)
+    answers = sum(row.n for row in finding.rates)
     prompts = len({row.prompt for row in finding.rates})
     shown = len(conditions(finding))
     return "; ".join(
@@ -221,6 +221,11 @@ def repeat_commands(finding: Finding) -> tuple[str, ...]:
     shown = [condition for condition in conditions(finding) if condition != "original"]
     if shown:
         options.append(f"--conditions {shlex.quote(visible(','.join(conditions(finding))))}")
+    asked = sorted({row.prompt for row in finding.rates})
+    if asked and asked != sorted(PROMPTS):
+        options.append(f"--prompts {shlex.quote(visible(','.join(asked)))}")
+    if finding.model.dtype != "float32":
+        options.append(f"--dtype {shlex.quote(visible(finding.model.dtype))}")
     for key in _OPTIONS:
         value = finding.settings.get(key)
         if value is not None:
