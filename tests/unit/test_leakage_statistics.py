@@ -163,21 +163,36 @@ def test_the_rate_is_of_all_and_the_lift_of_those_compared():
 
 def test_one_drawing_serves_many_matrices():
     swaps = Swaps(one_stratum(20), None, stream(5, "swaps"), 199)
-    shares = stream(6, "shares").random((20, 20)) + np.eye(20)
+    shares = stream(6, "shares").random((20, 20))
     first = swaps.lift(said(shares / 2))
-    swaps.lift(said(shares / 2, [False] * 5 + [True] * 15))  # leaves no trace in the next
+    assert 0.05 < first.p < 0.95
+    swaps.lift(said(shares / 2, [False] * 10 + [True] * 10))  # leaves no trace in the next
     assert swaps.lift(said(shares / 2)) == first
     assert swap_lift(
         said(shares / 2), one_stratum(20), rng=stream(5, "swaps"), permutations=199
     ) == first  # fmt: skip
 
 
+def test_swaps_drawn_for_many_give_the_few_who_answered_no_smaller_p_than_they_can_have():
+    """Half the swaps of two people change nothing, give or take what was drawn."""
+    found = [
+        lift_of(np.eye(30), answered=[True, True] + [False] * 28, permutations=99)
+        for _ in range(20)
+    ]
+    assert {of.p_min for of in found} == {0.5}
+    assert min(of.p for of in found) == 0.5
+    assert max(of.p for of in found) > 0.5
+
+
 def test_repeated_entries_of_a_matrix_are_added():
-    entries = csr_array((np.array([0.5, 0.5]), np.array([0, 0]), np.array([0, 2, 2])), shape=(2, 2))
-    assert not entries.has_canonical_format
-    found = swap_lift(Said(entries, np.ones(2, bool)), one_stratum(2), rng=RNG)
-    assert found.rate == 0.5
-    assert entries.nnz == 2  # the caller's matrix stays as it was
+    """One name for everybody, each share stored in two halves."""
+    halves = csr_array((np.full(8, 0.5), np.zeros(8, int), np.arange(0, 9, 2)), shape=(4, 4))
+    assert not halves.has_canonical_format
+    one_name = Said(halves, np.ones(4, bool))
+    found = swap_lift(one_name, one_stratum(4), rng=RNG)
+    assert (found.rate, found.lift, found.p) == (0.25, 0.0, 1.0)
+    assert person_ranks(one_name, one_stratum(4)).p_name[0] == 1.0
+    assert halves.nnz == 8  # the caller's matrix stays as it was
 
 
 @pytest.mark.parametrize(
@@ -234,7 +249,8 @@ def test_ranks_by_hand_ties_count_against():
 
 
 def test_ties_that_rounding_breaks_count_against_too():
-    shares = np.array([[0.3, 0.1 + 0.2], [0.3 - 1e-16, 0.0]])
+    shares = np.array([[0.1 + 0.2, 0.3], [0.3, 0.0]])
+    assert shares[0, 0] > shares[0, 1]
     assert person_ranks(said(shares), one_stratum(2)).p.tolist() == [1.0, 1.0]
 
 
@@ -377,6 +393,16 @@ def test_a_rank_correlation_looks_at_ranks_and_leaves_out_who_has_no_value():
     assert found.low < 0.5  # five people in order are no proof of a perfect order
 
 
+def test_the_interval_of_a_rank_correlation_by_hand():
+    found = rank_correlation(np.arange(8.0), np.array([0.0, 1, 2, 3, 4, 7, 6, 5]))
+    assert found.value == pytest.approx(1 - 6 * 8 / (8 * 63))
+    half = 1.959964 * math.sqrt((1 + found.value**2 / 2) / 5)
+    centre = math.atanh(found.value)
+    assert (found.low, found.high) == pytest.approx(
+        (math.tanh(centre - half), math.tanh(centre + half))
+    )
+
+
 @pytest.mark.parametrize(
     ("x", "y"), [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([], [])]
 )
@@ -457,7 +483,7 @@ def test_answers_in_no_stratum_count_as_no_leaks():
 
 
 def test_nothing_found_has_an_upper_limit():
-    found = two_phase([10_000], [200], [0])
+    found = two_phase([10_000_000], [200], [0])
     assert (found.value, found.low) == (0.0, 0.0)
     assert 0.005 < found.high < 0.02
 

@@ -127,8 +127,9 @@ class Swaps:
         """The lift of one matrix with its interval, and the test of the swaps.
 
         The interval is MOVER's (Zou and Donner 2008): fractional Clopper-Pearson for the rate,
-        and two standard errors of the null from row and column means. (Simulated, it covers 98 %
-        or more; t, influence functions and a bootstrap 76-91 %.)
+        and two standard errors of the null from row and column means. (Simulated with 40 to 300
+        people of whom the model knows none to all, it covers 98.7-99.9 %; Student's over what each
+        person adds covers 53 % where nobody is known, and 80-93 % up to a tenth.)
 
         Constant answers, such as one name or one list of names to everything, have a lift of
         exactly 0 and p = 1. A model that names k of n people always, and nobody else, has k / n.
