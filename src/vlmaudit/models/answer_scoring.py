@@ -63,10 +63,12 @@ class Scoring:
 
     @torch.inference_mode()
     def score_alone(self, asked: Inputs, candidate: Sequence[int]) -> float:
-        """The same for one candidate, in one pass that shares nothing."""
+        """The same for one candidate, in one pass of the whole model that shares nothing."""
+        answer = torch.tensor([candidate], device=asked["input_ids"].device)
         if self._is_encoder_decoder:
-            return float(self._score_decoded(asked, [candidate])[0])
-        logits = self._full_logits(asked, torch.tensor([[*candidate[:-1]]]).long())
+            logits = self._model(**asked, labels=answer).logits.float()
+        else:
+            logits = self._full_logits(asked, answer[:, :-1])
         chosen = logits[0].log_softmax(dim=-1)[range(len(candidate)), list(candidate)]
         return float(chosen.double().sum())
 
@@ -153,5 +155,4 @@ class Scoring:
                     else asked[name].new_full((1, width), behind)
                 )
                 grown[name] = torch.cat([asked[name], row], dim=1)
-        inputs = grown if self._speaker is self._model else self._embedded(grown)
-        return self._speaker(**inputs, use_cache=False).logits[:, -width - 1 :].float()
+        return self._model(**grown).logits[:, -width - 1 :].float()

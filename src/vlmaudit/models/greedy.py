@@ -97,7 +97,7 @@ def generate(model: Model, inputs: Inputs, *, max_new_tokens: int) -> Iterator[S
         yield Said(tuple(row[: end + 1]), is_finite, first)
 
 
-class _Watch(transformers.LogitsProcessor):
+class _Watch(transformers.LogitsProcessor):  # type: ignore[misc]  # of a library without types
     """Changes nothing, and sees all logits that are chosen from."""
 
     def __init__(self) -> None:

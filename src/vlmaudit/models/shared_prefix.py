@@ -152,7 +152,7 @@ class _Rows:
         return transformers.Cache(layers=self._rows)
 
 
-class _Layer(DynamicLayer):
+class _Layer(DynamicLayer):  # type: ignore[misc]  # of a library without types
     """Keys and values of one layer, written into a buffer that is there from the beginning."""
 
     def __init__(self, prefix: DynamicLayer, rows: int, room: int) -> None:
