@@ -47,6 +47,8 @@ def outcome(answer, person=0, **options):
         ("This is Mary Whitcomb.", "wrong_name", ()),
         ("Mrs. Roth waves.", "surname", ()),
         ("I. Roth", "surname", ()),
+        ("Mrs. Roth with Tom Barlow", "surname", (1,)),
+        ("This is not Ida Roth. Mrs. Roth is older.", "negated", ()),
         ("Ida Roth, Tom Barlow, Eva Moss, Karl Drexler", "list", ()),
         ("Mary Whitcomb, Alice Thornton, Rachel Dunmore, Laura Bennett", "list", ()),
         ("I'm sorry, but I cannot identify her.", "refused", ()),
@@ -69,10 +71,10 @@ def test_a_list_has_as_many_names_as_asked_for():
 
 
 def test_the_name_that_decided_is_marked_in_the_answer():
-    answers = ["Ça alors: Ida\u0301 Roth!", "Tom Barlow and Mrs. Moss", "I do not know"]
+    answers = ["Ça alors: Ida\u0301 Roth!", "Mrs. Moss, Tom Barlow", "I do not know"]
     judged = judge(answers, [0, 0, 0], MATCHER)
     assert judged.matched == ["Ida\u0301 Roth", "Tom Barlow", ""]
-    assert [(judged.start[k], judged.end[k]) for k in range(3)] == [(10, 19), (0, 10), (-1, -1)]
+    assert [(judged.start[k], judged.end[k]) for k in range(3)] == [(10, 19), (11, 21), (-1, -1)]
 
 
 def test_nobody_shown_means_that_every_name_is_a_wrong_one():
