@@ -37,7 +37,9 @@ def test_a_model_that_names_k_of_n_people_has_that_lift():
     assert found.verdict == "found"
     assert found.estimates["lift"].value == pytest.approx(12 / 40, abs=1e-12)
     assert found.estimates["leak_rate"].value == pytest.approx(12 / 40, abs=1e-12)
-    assert {row.identity for row in found.people if row.rate} == {p.identity for p in PEOPLE[:12]}
+    assert {row.identity for row in found.people if row.detected} == {
+        person.identity for person in PEOPLE[:12]
+    }
     assert found.tests[0].p == pytest.approx(1 / 1000)
     assert all(row.lift == pytest.approx(0.3) and row.p < 0.01 for row in found.rates)
     assert found.estimates["wrong_names"].value == 0
@@ -206,6 +208,7 @@ def test_categories_conditions_and_models_are_compared_person_by_person():
     conditions = [row for row in one.finding.contrasts if row.kind == "condition"]
     assert {row.first for row in conditions} == {"pixelated: P0", "pixelated: P2"}
     assert all(row.difference.value == 0 and row.p == 1 for row in conditions)
+    assert not prompts.is_equivalent
     against = conclude(
         tables.observed(PEOPLE, tables.answers(PEOPLE, says)),
         QUICK,

@@ -254,6 +254,27 @@ def test_ties_that_rounding_breaks_count_against_too():
     assert person_ranks(said(shares), one_stratum(2)).p.tolist() == [1.0, 1.0]
 
 
+def test_the_rank_among_all_pairs_resolves_what_ranks_of_people_cannot():
+    shares = np.zeros((6, 6))
+    shares[0, 0] = shares[1, 1] = 1.0
+    shares[3, 4] = shares[4, 3] = 0.5
+    shares[2, 2] = 0.5
+    found = person_ranks(said(shares), np.zeros(6, dtype=np.int64))
+    assert found.p[:3] == pytest.approx([1 / 6] * 3)
+    assert found.p_cell[:3] == pytest.approx([1 / 31, 1 / 31, 3 / 31])
+    assert found.p_cell[3:] == pytest.approx([1.0] * 3)
+    apart = person_ranks(said(shares), np.array([0, 0, 0, 1, 1, 1]))
+    assert apart.p_cell[2] == pytest.approx(1 / 7)
+
+
+def test_a_popular_name_is_stopped_by_people_where_pairs_let_it_pass():
+    shares = np.zeros((40, 40))
+    shares[:, 7] = 1.0
+    found = person_ranks(said(shares), np.zeros(40, dtype=np.int64))
+    assert found.p_cell[7] < 0.05
+    assert found.p[7] == 1.0
+
+
 def test_who_cannot_be_compared_has_no_rank():
     shares = np.eye(6)
     alone = np.array([False, False, False, True, False, False])
@@ -268,10 +289,9 @@ def test_a_contrast_of_few_people_is_exact():
     found = contrast(np.array([0.5, 0.4, 0.2, np.nan]), np.array([0, 0, 0, 1.0]), rng=RNG)
     assert found.value == pytest.approx(1.1 / 3)
     assert (found.p, found.p_min, found.null_n, found.n) == (0.25, 0.25, 7, 3)
-    interval = clopper_pearson((3 + 1.1) / 2, 3)
-    assert found.low == pytest.approx(2 * interval.low - 1)
-    assert found.high == pytest.approx(2 * interval.high - 1)
-    assert found.method == "fractional Clopper-Pearson"
+    interval = gain_and_loss_interval(np.array([0.5, 0.4, 0.2]))
+    assert (found.low, found.high) == (interval.low, interval.high)
+    assert found.method == "gains and losses, MOVER"
 
 
 def test_a_contrast_is_two_sided_and_mirrors():
@@ -291,12 +311,12 @@ def test_a_contrast_of_what_never_differs():
     found = contrast(same, same, rng=RNG)
     assert (found.value, found.p, found.p_min) == (0.0, 1.0, 1.0)
     assert found.low == pytest.approx(-found.high)
-    assert found.high > 0.2  # not an interval of width 0
+    assert found.high == pytest.approx(clopper_pearson(0, 60).high)  # no interval of width 0
 
 
 def test_a_contrast_in_which_all_lose_everything_has_a_width():
     found = contrast(np.ones(100), np.zeros(100), rng=RNG)
-    assert (found.value, found.high, found.method) == (1.0, 1.0, "fractional Clopper-Pearson")
+    assert (found.value, found.high, found.method) == (1.0, 1.0, "gains and losses, MOVER")
     assert 0.9 < found.low < 1.0
     assert found.p == 1 / 10_000
 
@@ -304,10 +324,10 @@ def test_a_contrast_in_which_all_lose_everything_has_a_width():
 @pytest.mark.parametrize(
     ("n", "zeros", "method"),
     [
-        (59, 0, "fractional Clopper-Pearson"),
+        (59, 0, "gains and losses, MOVER"),
         (60, 0, "t"),
         (60, 48, "t"),
-        (60, 49, "fractional Clopper-Pearson"),
+        (60, 49, "gains and losses, MOVER"),
     ],
 )
 def test_when_students_interval_is_used(n, zeros, method):

@@ -1,7 +1,7 @@
 """The association test in a study: who is compared with whom, and who is declared (section 1)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from vlmaudit.data.candidates import Candidate, Pool, stratum
 from vlmaudit.data.identities import Person
 from vlmaudit.seeds import stream
-from vlmaudit.stats.association import Association, NoEvidence
+from vlmaudit.stats.association import NoEvidence
 from vlmaudit.stats.multiplicity import benjamini_hochberg
 
 MIN_FACES: Final = 19
@@ -35,7 +35,18 @@ def too_few(n_faces: int, n_names: int) -> NoEvidence | None:
     )
 
 
-def declare(tests: Sequence[Association], alpha: float) -> list[tuple[bool, float]]:
+class Ranked(Protocol):
+    """A test of one person: its p-value, how small it could be, and the finer rank."""
+
+    @property
+    def p(self) -> float: ...
+    @property
+    def p_min(self) -> float: ...
+    @property
+    def p_cell(self) -> float | None: ...
+
+
+def declare(tests: Sequence[Ranked], alpha: float) -> list[tuple[bool, float]]:
     """Whom a family of tests declares, each with an adjusted p-value.
 
     Where too few controls make p too coarse for so many people, Benjamini-Hochberg goes over

@@ -15,8 +15,8 @@ from vlmaudit.stats.intervals import Interval, clopper_pearson
 from vlmaudit.stats.paired import mean_interval
 from vlmaudit.stats.ranks import midranks
 
-ContrastMethod = Literal["fractional Clopper-Pearson", "t"]
-CLOPPER_PEARSON: Final = "fractional Clopper-Pearson"
+ContrastMethod = Literal["gains and losses, MOVER", "t"]
+GAINS_AND_LOSSES: Final = "gains and losses, MOVER"
 STUDENT: Final = "t"
 # With fewer people, or with more of them alike, the spread of the differences is not estimated.
 MIN_PEOPLE_FOR_T: Final = 60
@@ -79,10 +79,11 @@ def contrast(
 
     The test flips the signs of people's differences: right if, were there no difference, it
     would be chance which of a person's two rates is the larger. Few enough differences are
-    flipped in all ways, and p is exact. The interval is Student's, or fractional
-    Clopper-Pearson on (1 + d) / 2 below 60 people and where more than 80 % of the differences
-    are alike (nearly all are 0 where a model hardly ever names anybody). It describes this
-    checkpoint: two checkpoints differ for reasons besides what they were trained on.
+    flipped in all ways, and p is exact. The interval is Student's, or `gain_and_loss_interval`
+    below 60 people and where more than 80 % of the differences are alike (nearly all are 0 where
+    a model hardly ever names anybody): STATISTICS' fractional Clopper-Pearson on (1 + d) / 2 is
+    valid there and three times as wide. It describes this checkpoint: two checkpoints differ for
+    reasons besides what they were trained on.
 
     >>> found = contrast(np.array([0.5, 1, 0.2]), np.zeros(3), rng=np.random.default_rng(0))
     >>> round(found.value, 3), found.p, found.n
@@ -110,8 +111,7 @@ def contrast(
     method: ContrastMethod = STUDENT
     interval = mean_interval(differences)
     if interval is None or n < MIN_PEOPLE_FOR_T or alike.max() > MAX_SHARE_ALIKE_FOR_T * n:
-        shares = clopper_pearson(float((1 + differences).sum()) / 2, n)
-        interval, method = Interval(2 * shares.low - 1, 2 * shares.high - 1), CLOPPER_PEARSON
+        interval, method = gain_and_loss_interval(differences), GAINS_AND_LOSSES
     return Contrast(
         value=value,
         low=max(-1.0, interval.low),

@@ -84,6 +84,9 @@ class PersonRanks:
     """Rank among names of how often they are said of this person."""
     p: Float[np.ndarray, " people"]
     """The larger: a popular name falls in the second alone, a talkative picture in the first."""
+    p_cell: Float[np.ndarray, " people"]
+    """Rank among all pairs of a person and another's name of the stratum: finer than `p`, which
+    cannot fall below 1 / people, and valid only if people and names are exchangeable at once."""
     p_min: Float[np.ndarray, " people"]
     said_of_others: Float[np.ndarray, " people"]
     """Mean over the others of the stratum of the share of their answers that give this name."""
@@ -237,7 +240,31 @@ def person_ranks(
     p_name[~compared.who] = p_picture[~compared.who] = np.nan
     said_of_others = np.full(n_people, np.nan)
     said_of_others[compared.who] = compared.column_means
-    return PersonRanks(p_name, p_picture, np.maximum(p_name, p_picture), floor, said_of_others)
+    return PersonRanks(
+        p_name=p_name,
+        p_picture=p_picture,
+        p=np.maximum(p_name, p_picture),
+        p_cell=np.where(never, 1.0, _cell_ranks(compared, strata, strata[rows], values)),
+        p_min=floor,
+        said_of_others=said_of_others,
+    )
+
+
+def _cell_ranks(
+    compared: "_Compared",
+    strata: Int[np.ndarray, " people"],
+    of_cell: Int[np.ndarray, " stored"],
+    values: Float[np.ndarray, " stored"],
+) -> Float[np.ndarray, " people"]:
+    """Everybody's own share among the stratum's shares of another's name; ties count against."""
+    ranks = np.full(len(strata), np.nan)
+    for stratum in np.unique(strata[compared.who]):
+        members = compared.who & (strata == stratum)
+        n = int(np.count_nonzero(members))
+        cells = np.sort(values[of_cell == stratum])
+        at_least = len(cells) - np.searchsorted(cells, compared.own[members], side="left")
+        ranks[members] = (1 + at_least) / (1 + n * (n - 1))
+    return ranks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from vlmaudit.audits.name_leakage.finding import ContrastRow
 from vlmaudit.audits.name_leakage.rates import adjusted
 from vlmaudit.results.records import Estimate
 from vlmaudit.seeds import stream
-from vlmaudit.stats.differences import contrast
+from vlmaudit.stats.differences import contrast, equivalent
 
 ORIGINAL: Final = "original"
 SEPARATOR: Final = ": "
@@ -99,6 +99,7 @@ def _row(pair: _Pair, units: pl.DataFrame, flips: int, seed: int) -> ContrastRow
     found = contrast(first, second, rng=stream(seed, "sign flips"), flips=flips)
     if found is None:
         return None
+    same = equivalent(first, second)
     return ContrastRow(
         kind=pair.kind,
         first=pair.first,
@@ -107,6 +108,7 @@ def _row(pair: _Pair, units: pl.DataFrame, flips: int, seed: int) -> ContrastRow
             value=found.value, low=found.low, high=found.high, n=found.n, method=found.method
         ),
         p=found.p,
+        is_equivalent=same is not None and same.holds,
     )
 
 

@@ -98,6 +98,7 @@ class PersonRow(Record):
     p_picture: float | None = Field(
         default=None, description="Rank among names of how often they are said of this person."
     )
+    p_cell: float | None = Field(default=None, description="Rank among all pairs (fallback).")
     p_min: float | None = Field(default=None, description="Smallest p attainable here.")
     rank: int | None = Field(default=None, description="Rank of the true name by likelihood.")
     exposure: float | None = Field(default=None, description="log2 of candidates over rank.")
@@ -138,7 +139,12 @@ class ContrastRow(Record):
     second: str
     difference: Estimate = Field(description="Leak rate of the first minus the second's.")
     p: float = Field(description="Sign flips over people.")
-    p_adjusted: float | None = None
+    p_adjusted: float | None = Field(default=None, description="Benjamini-Hochberg in its kind.")
+    is_equivalent: bool = Field(
+        default=False,
+        description="Whether a difference of .10 or more is ruled out on both sides, at 5 % each; "
+        "False is no proof of one.",
+    )
 
 
 class ArmRow(Record):

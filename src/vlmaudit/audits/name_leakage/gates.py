@@ -181,8 +181,11 @@ def resolution_gate(people: Sequence[PersonRow], settings: NameLeakage) -> Gate 
         return None
     return Gate(
         name=RESOLUTION,
-        passed=None,
-        sentence=f"with so few people to compare with, p cannot go below {p_floor(max(family))}: "
-        f"at least {needed} of {len(family)} people must be detected together before any can be. "
-        "The lift over all people does not depend on it.",
+        passed=True,
+        label="by cells",
+        sentence=f"with so few people to compare with, p cannot go below {p_floor(max(family))}, "
+        f"and {len(family)} people are tested together: at least {needed} would have to be "
+        "detected together before any can be. Detection therefore ranks everybody among all pairs "
+        "of a person and another's name, and asks for p of at most "
+        f"{p_floor(settings.alpha)} by the test itself as well.",
     )

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
+from vlmaudit.audits.comparable import declare
 from vlmaudit.audits.name_leakage.finding import Outcome, PersonRow
 from vlmaudit.audits.name_leakage.likelihood import Likelihood
 from vlmaudit.audits.name_leakage.observed import FAILED
-from vlmaudit.audits.name_leakage.rates import LEAKS, adjusted
+from vlmaudit.audits.name_leakage.rates import LEAKS
 from vlmaudit.audits.name_leakage.settings import NameLeakage
 from vlmaudit.audits.name_leakage.tally import Cohort, Tally, mean_share
 from vlmaudit.data.identities import Person
@@ -98,12 +99,12 @@ def person_rows(
     answers = tally.answers[list(cells)].sum(axis=0)
     failed = tally.asked[list(cells)].sum(axis=0) - answers
     outcomes = tally.outcomes(cells)
-    p_adjusted = adjusted([_number(p) for p in ranks.p])
+    decisions = _decide(ranks, rates, settings)
     shown = _shown(split.odd, cohort.persons, settings.seed)
     groups = _by_group(tally, cells)
     rows = []
     for place, person in enumerate(cohort.persons):
-        rate, q = _number(rates[place]), p_adjusted[place]
+        rate, (detected, q) = _number(rates[place]), decisions[place]
         rows.append(
             PersonRow(
                 identity=person.identity,
@@ -124,11 +125,12 @@ def person_rows(
                 },
                 said_of_others=_number(ranks.said_of_others[place]),
                 outcomes=_of_person(outcomes, place),
-                detected=_detected(rate, q, settings),
+                detected=detected,
                 p=_number(ranks.p[place]),
                 p_adjusted=q,
                 p_name=_number(ranks.p_name[place]),
                 p_picture=_number(ranks.p_picture[place]),
+                p_cell=_number(ranks.p_cell[place]),
                 p_min=_number(ranks.p_min[place]),
                 even_rate=_number(split.even[place]),
                 shown=shown[place],
@@ -139,13 +141,35 @@ def person_rows(
     return rows
 
 
-def _detected(rate: float | None, q: float | None, settings: NameLeakage) -> bool | None:
-    """The paper counts whoever is named once; ours asks whether others are named so, too."""
-    if rate is None:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One person's ranks, as `declare` wants them."""
+
+    p: float
+    p_min: float
+    p_cell: float
+
+
+def _decide(
+    ranks: PersonRanks, rates: Float[np.ndarray, " people"], settings: NameLeakage
+) -> list[tuple[bool | None, float | None]]:
+    """Whom the protocol declares named, each with an adjusted p-value.
+
+    The paper counts whoever is named once; ours asks whether others are named so, too.
+    """
+    tested = np.flatnonzero(~np.isnan(ranks.p))
+    family = [
+        _Test(float(ranks.p[at]), float(ranks.p_min[at]), float(ranks.p_cell[at])) for at in tested
+    ]
+    found: list[tuple[bool | None, float | None]] = [(None, None)] * len(rates)
+    for at, (detected, q) in zip(tested, declare(family, settings.alpha), strict=True):
+        found[at] = (detected and bool(rates[at] > 0), q)
     if settings.protocol == "paper":
-        return rate > 0
-    return None if q is None else bool(rate > 0 and q <= settings.alpha)
+        return [
+            (None if np.isnan(rate) else bool(rate > 0), q)
+            for rate, (_, q) in zip(rates, found, strict=True)
+        ]
+    return found
 
 
 def _of_person(
