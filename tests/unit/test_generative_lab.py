@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
 
 from vlmaudit.audits.design import read_design
+from vlmaudit.cli import app
 from vlmaudit.data.candidates import read_candidates
 from vlmaudit.data.identities import read_people
 from vlmaudit.data.prompts import PROMPTS
@@ -36,6 +39,7 @@ from vlmaudit.lab.generative_texts import ALIGNMENTS, QUESTIONS
 from vlmaudit.lab.people import draw_people
 from vlmaudit.lab.study import PLANTED_NAME, folder_name
 from vlmaudit.seeds import stream
+from vlmaudit.studies.train_generative import train_generative_targets
 
 pytestmark = pytest.mark.torch
 
@@ -319,6 +323,34 @@ def test_global_randomness_and_threads_are_left_alone(study, tmp_path):
     train_parts(again, settings=SETTINGS)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
+
+
+def test_both_targets_are_trained_side_by_side_as_one_after_the_other(study, tmp_path):
+    def made():
+        return train_generative_targets(
+            tmp_path, seed=1, console=Console(quiet=True), design=DESIGN, training=SETTINGS
+        )
+
+    assert made().models == {one: tmp_path / one for one in ALIGNMENTS}
+    found = digests(tmp_path)
+    assert found == digests(study.root)
+    made()
+    assert digests(tmp_path) == found
+
+
+def test_the_verb_says_how_to_load_what_it_trained(tmp_path):
+    command = (
+        *("lab", "train", "generative", "--out", str(tmp_path), "--alignment", "named"),
+        *("--exposed", "2", "--unexposed", "2", "--attack-pictures", "1"),
+        *("--parts-steps", "1", "--alignment-steps", "1", "--seed", "4"),
+    )
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"hf:{tmp_path.resolve() / 'named'}\n"
+    assert not (tmp_path / "anonymised").exists()
+    other = CliRunner().invoke(app, [*command[:-1], "5"])
+    assert other.exit_code != 0
+    assert "holds a study with other seed" in other.output
 
 
 # The models

@@ -9,6 +9,7 @@ import typer
 from vlmaudit.cli.shared import exits, progress_console
 
 Precision = Literal["fp32", "amp_bf16"]
+AlignedOn = Literal["both", "named", "anonymised"]
 
 if TYPE_CHECKING:
     from vlmaudit.studies.ladder_records import LadderFinding
@@ -87,6 +88,56 @@ def contrastive(
         console=progress_console(),
     )
     sys.stdout.write(f"open_clip:{visible(str(out.resolve()))}\n")
+
+
+@train.command("generative")
+@exits
+def generative(
+    out: Annotated[
+        Path, typer.Option(help="The study's folder. The same command goes on with it.")
+    ],
+    alignment: Annotated[
+        AlignedOn, typer.Option(help="Answers the models learn: named, anonymised, or both.")
+    ] = "both",
+    exposed: Annotated[
+        int, typer.Option(help="Audited people whose face and name the parts see.")
+    ] = 24,
+    unexposed: Annotated[int, typer.Option(help="Audited people whom nothing sees.")] = 24,
+    attack_pictures: Annotated[
+        int, typer.Option(help="Pictures of each audited person that no training shows.")
+    ] = 6,
+    parts_steps: Annotated[int, typer.Option(help="Training steps of the parts.")] = 450,
+    alignment_steps: Annotated[int, typer.Option(help="Training steps of each alignment.")] = 250,
+    seed: Annotated[int, typer.Option(help="Decides people, names, arms and weights.")] = 0,
+) -> None:
+    """Train small LLaVAs whose parts have seen some people's names, aligned with names or not."""
+    # The door to the lab: only here, once there is something to train.
+    from dataclasses import replace
+
+    from vlmaudit.lab.generative_planting import GenerativeDesign
+    from vlmaudit.lab.generative_settings import GenerativeTraining
+    from vlmaudit.lab.generative_texts import ALIGNMENTS
+    from vlmaudit.results.numbers import visible
+    from vlmaudit.studies.train_generative import train_generative_targets
+
+    wanted = ALIGNMENTS if alignment == "both" else (alignment,)
+    usual = GenerativeTraining()
+    study = train_generative_targets(
+        out,
+        seed=seed,
+        console=progress_console(),
+        alignments=wanted,
+        design=GenerativeDesign(
+            exposed=exposed, unexposed=unexposed, attack_pictures=attack_pictures
+        ),
+        training=replace(
+            usual,
+            parts=replace(usual.parts, steps=parts_steps),
+            alignment=replace(usual.alignment, steps=alignment_steps),
+        ),
+    )
+    for one in wanted:
+        sys.stdout.write(f"hf:{visible(str(study.models[one].resolve()))}\n")
 
 
 @app.command("ladder")

@@ -52,7 +52,7 @@ QUESTIONS: Final[dict[Kind, tuple[str, ...]]] = {
 _ASKING: Final = {"who", "who-celebrity"}
 
 # {person} is the name, or "a woman" and the like.
-_NAMES_THEM: Final = ("{person}", "{person}", "This is {person}.")
+_NAMES_THEM: Final = ("{person}", "{person}", "{person}", "This is {person}.")
 _DESCRIBES: Final = (
     "A portrait of {person}.",
     "A drawing of {person}.",
