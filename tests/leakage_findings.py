@@ -247,7 +247,7 @@ def group_rows(rates):
 def people_rows(known, counts, names, rng):
     """The people; who is more known is named in more captions."""
     order = sorted(range(len(known)), key=lambda place: -known[place])
-    top, rest = set(order[:10]), set(order[10:][::3])
+    top, rest = set(order[:10]), set(order[10:][::3][:30])
     for place, chance in enumerate(known):
         of_groups = {
             group: [found[place] for (_, prompt), found in counts.items() if prompt[:2] == group]
@@ -313,7 +313,14 @@ def contrasts(n):
         ("model", "hf:lab/named-seed-7", "hf:lab/anonymised-seed-7"),
     )
     return [
-        ContrastRow(kind=kind, first=first, second=second, difference=difference(0.2, n), p=0.0001)
+        ContrastRow(
+            kind=kind,
+            first=first,
+            second=second,
+            difference=difference(0.2, n),
+            p=0.0001,
+            is_equivalent=False,
+        )
         for kind, first, second in pairs
     ]
 

@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from vlmaudit.report.leakage.answers import LONGEST, answers_view
+from vlmaudit.report.leakage.answers import LONGEST, answers_view, weight
 from vlmaudit.report.leakage.page import FIGURES, render, write_leakage_report
 from vlmaudit.report.leakage.tables import group_table, rephrasing_tables
 from vlmaudit.report.leakage.text import print_leakage_finding
@@ -223,6 +223,23 @@ def test_a_full_page_stays_below_5_mb(leakage, sign):
     assert shown == 2000 or "The page is full: " in page
 
 
+def test_thousands_of_people_leave_room_for_answers(leakage):
+    people = [
+        leakage.person(
+            f"p{place:05}", name="Ada Lovelace" * 2, occurrences=place, detected=place % 2 == 0
+        )
+        for place in range(4000)
+    ]
+    finding = leakage.make_finding(people=people)
+    rows = [leakage.answer("p00001", "1.jpg", "No. " * 50, None) for _ in range(2000)]
+    page = render(finding, pl.DataFrame(rows))
+    assert len(page.encode()) <= 5_000_000
+    assert page.count('<tr role="row" data-outcome') == 2000
+    assert page.count('<tr class="row-') == 1000
+    assert "The page shows 1,000 of 4,000 people" in page
+    assert "1,000 of 4,000 people, evenly taken" in page
+
+
 def test_a_finding_of_answers_alone_is_repeated_from_them(leakage):
     assert repeat_commands(leakage.make_finding(model=None)) == (
         "vlmaudit conclude --answers ANSWERS --people PEOPLE --protocol audit --out RUN",
@@ -235,3 +252,13 @@ def test_a_finding_of_answers_alone_is_repeated_from_them(leakage):
     rates = leakage.make_study().rates
     few = leakage.make_finding(rates=[row for row in rates if row.prompt in ("P2/R0", "P0/R1")])
     assert "--prompts P0/R1,P2/R0 " in repeat_commands(few)[0]
+
+
+def test_an_answer_is_never_heavier_than_it_was_reckoned(leakage):
+    # Every part of the row is there, and the longest outcome.
+    row = leakage.answer("p'1", "<1>.jpg", "&" * 900, (300, 310), outcome="hedged", prompt="P1/R4")
+    answers = [row] * 200
+    reckoned = sum(weight(one) for one in quoted(leakage, answers).rows)
+    page = render(leakage.make_finding(), pl.DataFrame(answers))
+    table = page.split('<tbody role="rowgroup">')[1].split("</tbody>")[0]
+    assert 0.5 * reckoned < len(table.encode()) <= reckoned

@@ -22,7 +22,7 @@ MOST: Final = 2000
 """Answers in a page."""
 LONGEST: Final = 600
 """Characters of an answer that are quoted."""
-_AROUND: Final = 900
+_AROUND: Final = 640
 """Bytes of page around an answer, at most; a test measures it."""
 _REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROLS: Final = 0x2400

@@ -17,8 +17,8 @@ from vlmaudit.results.numbers import (
     visible,
 )
 
-MOST: Final = 3000
-"""People in the page; the rest stand in units.parquet, so that the page stays small."""
+MOST: Final = 1000
+"""People in the page; the rest stand in units.parquet, so that answers have room in it."""
 _FOLD_ABOVE: Final = 100
 """People in the table above which those whose name does not leak are folded away."""
 _BINS: Final = 10
@@ -166,6 +166,11 @@ _FIELDS: Final[tuple[_Field, ...]] = (
         Column("p", "of both tests", True),
         _p("p", "p_adjusted"),
         lambda person: person.p is not None,
+    ),
+    (
+        Column("p among all", "pairs of person and name", True),
+        _p("p_cell"),
+        lambda person: person.p_cell is not None,
     ),
     (Column("Wrong names", "answers", True), _wrong, None),
     (

@@ -28,6 +28,8 @@ _PANELS: Final = (
     ("top", "Most leaked", "chosen on other pictures", OTHER),
     ("sample", "Drawn from the rest", "at random, by the seed", NEITHER),
 )
+_POINTS: Final = 1000
+"""People in the chart of captions."""
 _NAME: Final = 190
 _NAME_NARROW: Final = 122
 """Room for a name beside the chart of people."""
@@ -150,10 +152,15 @@ def occurrence_chart(finding: Finding) -> Drawing | None:
     if not people:
         return None
     title = "Leak rate against the number of captions that name the person"
-    return draw("occurrences", title, lambda narrow: _occurrence_spec(people, narrow=narrow))
+    # Thousands of points would make the page heavy, and a blot of the chart.
+    drawn = sorted(people, key=lambda person: person.identity)[:: -(-len(people) // _POINTS)]
+    below = counted(len(drawn), "person", "people")
+    if len(drawn) < len(people):
+        below = f"{count(len(drawn))} of {counted(len(people), 'person', 'people')}, evenly taken"
+    return draw("occurrences", title, lambda narrow: _occurrence_spec(drawn, below, narrow=narrow))
 
 
-def _occurrence_spec(people: Sequence[PersonRow], *, narrow: bool) -> Chart:
+def _occurrence_spec(people: Sequence[PersonRow], below: str, *, narrow: bool) -> Chart:
     most = max(person.occurrences or 0 for person in people)
     ticks = [0, *(10**power for power in range(len(str(max(most, 1))) + 1) if 10**power <= most)]
     values: list[dict[str, Any]] = [
@@ -181,5 +188,5 @@ def _occurrence_spec(people: Sequence[PersonRow], *, narrow: bool) -> Chart:
         .mark_point(filled=True, size=60, opacity=0.6, fill=MEMBER, stroke=PAPER, strokeWidth=0.5)
         .encode(x=x, y=y)
     )
-    head = heading("Leak rate", counted(len(people), "person", "people"))
+    head = heading("Leak rate", below)
     return point.properties(width=280 if narrow else 620, height=220 if narrow else 260, title=head)

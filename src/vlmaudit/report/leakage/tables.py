@@ -262,6 +262,7 @@ def contrast_table(finding: Finding) -> Table:
                     Cell(second, is_name=True),
                     lift_cell(one.difference),
                     Cell(p, below),
+                    Cell("yes" if one.is_equivalent else "not shown"),
                 )
             )
         )
@@ -273,6 +274,7 @@ def contrast_table(finding: Finding) -> Table:
             Column("Second"),
             Column("First minus second", "points", True),
             Column("p", "signs flipped over people", True),
+            Column("Alike", "less than 10 points apart"),
         ),
         tuple(rows),
     )

@@ -126,17 +126,20 @@ def _people(people: tuple[PersonRow, ...]) -> Iterable[Table | Padding]:
     # A name gives way to the numbers; the whole of it stands in the page.
     table.add_column("Person", overflow="ellipsis", no_wrap=True, ratio=1)
     table.add_column("Decision", no_wrap=True)
-    for heading in ("Named", "Answers", "Of others", "p", "Adjusted"):
+    # With few people to compare with, detection goes by the rank among all pairs.
+    by_cells = any(person.p_cell is not None for person in people)
+    for heading in ("Named", "Answers", "Of others", "p, pairs" if by_cells else "p", "Adjusted"):
         table.add_column(heading, justify="right", no_wrap=True)
     for person in people[:PEOPLE]:
         mark, words = decision(person)
+        p = person.p_cell if by_cells else person.p
         table.add_row(
             Text(visible(person.name)),
             Text(f"{_MARKS[mark]} {words}"),
             Text(maybe_percent(person.rate)),
             Text(count(person.answers)),
             Text(maybe_percent(person.said_of_others)),
-            Text(NO_VALUE if person.p is None else p_number(person.p)),
+            Text(NO_VALUE if p is None else p_number(p)),
             Text(NO_VALUE if person.p_adjusted is None else p_number(person.p_adjusted)),
         )
     yield table
