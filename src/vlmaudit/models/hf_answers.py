@@ -34,7 +34,7 @@ NOT_NUMBERS: Final = Failed(
 NO_MEMORY: Final = Failed("out of memory", is_transient=True)
 
 # What the library raises over a picture or words that a model does not take.
-_UNFIT: Final = (ValueError, RuntimeError, TypeError, IndexError, KeyError)
+_UNFIT: Final = (ValueError, RuntimeError, TypeError, IndexError, KeyError, MemoryError)
 
 
 class HfGenerative:
@@ -96,9 +96,16 @@ class HfGenerative:
         """Why they do not share more, in one sentence; empty where they share all they can."""
         return self._way.notice
 
-    def rendered(self, prompt: str, *, has_picture: bool) -> str:
-        """A prompt as text, with the model's own marks around the words of a user."""
-        return self._asker.rendered(prompt, has_picture=has_picture)
+    def as_read(self, image: Image | None, prompt: str) -> str:
+        """A prompt as the model reads it, marks and all; of picture tokens in a row the first."""
+        (asked,) = self._asker.inputs(image, [prompt], self._model.dtype)
+        ids, token = asked["input_ids"][0].tolist(), picture_token(self._model)
+        kept = [
+            each
+            for place, each in enumerate(ids)
+            if each != token or place == 0 or ids[place - 1] != token
+        ]
+        return self._tokenizer.decode(kept)
 
     def answer(self, image: Image | None, prompts: Sequence[str]) -> Iterator[Answer | Failed]:
         """One outcome a prompt, in order; blanks around an answer are taken off.

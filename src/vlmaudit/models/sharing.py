@@ -16,7 +16,7 @@ from vlmaudit.models.asked import Asker
 from vlmaudit.models.generative_families import Family
 from vlmaudit.models.greedy import Inputs, Said, generate, padding_of, speaker_of
 from vlmaudit.models.hf_files import Model
-from vlmaudit.models.memory import BatchSize
+from vlmaudit.models.memory import BatchSize, is_out_of_memory
 from vlmaudit.models.shared_prefix import SharedPrefix, keeps_everything, shared_length
 from vlmaudit.models.vision_sharing import Features, Pixels, Queries, WholeRows, are_alike
 
@@ -173,7 +173,9 @@ def _mass_moved(engine: Engine, asked: Sequence[Inputs], expected: torch.Tensor)
     """The largest distance of two distributions; 1 where the way breaks or gives no numbers."""
     try:
         found = first_probabilities(engine, asked)
-    except (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeError):
+    except (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeError) as problem:
+        if is_out_of_memory(problem):
+            raise
         return 1.0
     moved = (found.exp() - expected.exp()).abs().sum(dim=-1).max().item() / 2
     return moved if moved == moved else 1.0  # noqa: PLR0124
