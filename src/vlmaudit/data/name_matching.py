@@ -2,8 +2,10 @@
 
 A name counts where its words stand as words: case, accents and the setting of initials do not
 matter, and a longer name wins over a shorter one in it. Less than the whole name is a grade of
-its own. What is read from the text around a name is deliberately little, and errs towards not
-naming anybody; how often it errs is measured on labelled answers (`audits.name_leakage`).
+its own, and so is more: "Michael B. Jordan" is not taken for Michael Jordan. What is read from the
+text around a name is deliberately little, and errs towards not naming anybody; how often it errs is
+measured on labelled answers (`audits.name_leakage.matcher_test`). It does not know the cases of
+inflected names ("Ивана Петренко"), nor surnames alone in scripts without capitals.
 """
 
 import re

@@ -1,8 +1,9 @@
 """The matcher on answers that somebody labelled by hand: how far may its outcomes be believed?
 
-The labels say what a careful reader says, not what the matcher says. Two fifths of the answers were
-labelled before the matcher was written and never used to improve it ("held-out"); the figures
-rest on them alone. All are hard cases on purpose, so the figures describe the matcher and no run.
+The labels say what a careful reader says, not what the matcher says. Two fifths of the answers
+("held-out") were labelled before the matcher was written, and which of them it gets wrong was never
+looked at to improve it; the figures rest on them alone. Labels and matcher are of the same hand,
+and all cases are hard on purpose: the figures describe the matcher, and no run.
 """
 
 import csv
