@@ -90,7 +90,9 @@ def _from_inside(
         steadiness.same_answers("repeatable", "when asked twice", first, again),
     ]
     if steadiness.unanswered("answers", first):
-        return SelfTest(model=model.record, checks=tuple(checks))
+        # Also what may pass, such as too little memory, is no state to begin an audit in.
+        refused = checks[0].model_copy(update={"passed": False})
+        return SelfTest(model=model.record, checks=(refused, *checks[1:]))
     alone = steadiness.asked_alone(model, dtype, first[:_ASKED_ALONE], exact=exact)
     checks += [alone, steadiness.shared_work(model)]
     advance(1)

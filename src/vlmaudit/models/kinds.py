@@ -39,11 +39,11 @@ def _writes(config: Mapping[str, Any]) -> bool:
     named = [*_listed(config.get("architectures")), *_listed(config.get("auto_map"))]
     if named:
         return any(name.endswith((*_WRITERS, "ForImageTextToText")) for name in named)
-    if "model_type" not in config:
+    if not isinstance(kind := config.get("model_type"), str):
         return False
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-    return config["model_type"] in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    return kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
 def _listed(names: object) -> list[str]:
