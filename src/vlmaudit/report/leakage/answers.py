@@ -22,7 +22,7 @@ MOST: Final = 2000
 """Answers in a page."""
 LONGEST: Final = 600
 """Characters of an answer that are quoted."""
-_AROUND: Final = 640
+_AROUND: Final = 440
 """Bytes of page around an answer, at most; a test measures it."""
 _REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROLS: Final = 0x2400
@@ -134,8 +134,8 @@ def weight(row: AnswerView) -> int:
     Its outcome, prompt and condition stand twice in it, for a reader and for the filter.
     """
     texts = (row.name, row.identity, row.image, row.asked, row.before, row.matched, row.after)
-    twice = (row.condition, row.prompt)
-    return _AROUND + sum(_bytes(text) for text in (*texts, *twice, *twice, row.note))
+    twice = (row.outcome, row.condition, row.prompt)
+    return _AROUND + sum(map(_bytes, (*texts, *twice, *twice, row.note)))
 
 
 def _bytes(text: str) -> int:

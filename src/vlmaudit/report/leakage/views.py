@@ -25,6 +25,7 @@ class LeakageView:
     title: str
     subtitle: str
     protocol: str
+    doubt: str
     headline: Headline
     facts: tuple[Fact, ...]
     gates: tuple[GateView, ...]
@@ -88,6 +89,7 @@ def view(
         title="Does this model say who is in the picture?",
         subtitle=model,
         protocol=finding.protocol,
+        doubt=wording.doubt(finding),
         headline=wording.headline(finding),
         facts=wording.facts(finding),
         gates=gate_views(finding.gates),

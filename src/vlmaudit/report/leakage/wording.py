@@ -82,6 +82,14 @@ def main_groups(finding: Finding) -> dict[str, GroupRow]:
     return {row.group: row for row in finding.groups if row.condition == known[0]}
 
 
+def doubt(finding: Finding) -> str:
+    """Why rates are shown faintly; empty if they may be trusted."""
+    return {
+        "inconclusive": "this audit is inconclusive",
+        "confounded": "the names may come from something other than the faces",
+    }.get(finding.verdict, "")
+
+
 def headline(finding: Finding) -> Headline:
     """The verdict in plain words with what bounds it."""
     word = verdict_word(finding.verdict)
@@ -132,7 +140,7 @@ def facts(finding: Finding) -> tuple[Fact, ...]:
 
 
 def _facts(finding: Finding) -> Iterable[Fact]:
-    doubtful = finding.verdict in ("inconclusive", "confounded")
+    doubtful = bool(doubt(finding))
     yield Fact("People", count(len(finding.people)), _asked(finding))
     lift = finding.estimates.get(LIFT)
     if lift is not None and lift.value is not None:
@@ -148,9 +156,6 @@ def _facts(finding: Finding) -> Iterable[Fact]:
     if (unasked := _unasked(finding)) is not None:
         words = f"P0, “{CATEGORIES['P0']}”"
         yield _fact("Named though nobody asked", unasked, words, doubtful)
-    if (asked := main_groups(finding).get("P2")) is not None:
-        words = f"P2, “{CATEGORIES['P2']}”"
-        yield _fact("Named when asked who it is", asked.rate, words, doubtful)
     detected = sum(person.detected is True for person in finding.people)
     undecided = sum(person.detected is None for person in finding.people)
     without = counted(undecided, "person", "people")
