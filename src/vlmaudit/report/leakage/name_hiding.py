@@ -1,6 +1,5 @@
 """Names replaced in quoted text, in whatever form a model writes them."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -214,8 +213,3 @@ def _is_cased(sign: str) -> bool:
 
 def _is_wordlike(sign: str) -> bool:
     return bool(sign) and (_is_cased(sign) or sign.isdecimal())
-
-
-EXAMPLE: Final = re.compile(r", such as .*$", re.DOTALL)
-SHARED_NAME: Final = re.compile(r"^(Controls: )?.* bear the same name:", re.DOTALL)
-"""Sentences that name somebody as an example, or who shares a name: maybe nobody of the study."""

@@ -1,5 +1,6 @@
 """A name-leakage finding, and the answers quoted beside it, under pseudonyms."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,8 +9,6 @@ import polars as pl
 
 from vlmaudit.audits.name_leakage.finding import Finding
 from vlmaudit.report.leakage.name_hiding import (
-    EXAMPLE,
-    SHARED_NAME,
     NameHider,
     Replaced,
     moved,
@@ -25,6 +24,9 @@ _VALUES: Final = frozenset(
         *("name", "null", "first", "second"),
     )
 )
+# Sentences that give somebody as an example, or say who shares a name: maybe nobody of the study.
+_EXAMPLE: Final = re.compile(r", such as .*$", re.DOTALL)
+_SHARED_NAME: Final = re.compile(r"^(Controls: )?.* bear the same name:", re.DOTALL)
 _OWN: Final = frozenset(("named", "surname", "negated", "hedged"))
 """Outcomes whose matched span is the name of the person shown."""
 
@@ -138,6 +140,6 @@ def _walk(thing: Any, hider: NameHider) -> Any:  # noqa: ANN401 - any part of a 
 
 
 def _sentence(text: str, hider: NameHider) -> str:
-    text = EXAMPLE.sub(".", text)
-    text = SHARED_NAME.sub(r"\1Several people bear the same name:", text)
+    text = _EXAMPLE.sub(".", text)
+    text = _SHARED_NAME.sub(r"\1Several people bear the same name:", text)
     return hider.hide(text)

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from vlmaudit.audits.name_leakage.finding import Finding, PersonRow
-from vlmaudit.report.leakage import evidence, limits, people, tables, wording
+from vlmaudit.report.leakage import evidence, limits, origin, people, tables, wording
 from vlmaudit.report.leakage.answers import AnswersView, answers_view
 from vlmaudit.report.leakage.numbers import maybe_percent
 from vlmaudit.report.leakage.outcomes import OutcomeLook, outcomes_seen
@@ -124,10 +124,10 @@ def view(
         failure_sentences=_failure_sentences(finding),
         proves=limits.proves(finding),
         does_not_prove=limits.does_not_prove(finding),
-        estimate_table=evidence.estimate_table(finding),
-        test_table=evidence.test_table(finding),
-        settings_table=evidence.settings_table(finding),
-        provenance_table=evidence.provenance_table(finding),
+        estimate_table=origin.estimate_table(finding),
+        test_table=origin.test_table(finding),
+        settings_table=origin.settings_table(finding),
+        provenance_table=origin.provenance_table(finding),
         repeat=wording.repeat_commands(finding),
         handling=limits.handling(
             finding, with_pictures=bool(pictures.shown), with_answers=bool(quoted.rows)
