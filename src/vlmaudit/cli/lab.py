@@ -106,8 +106,8 @@ def generative(
     attack_pictures: Annotated[
         int, typer.Option(help="Pictures of each audited person that no training shows.")
     ] = 6,
-    parts_steps: Annotated[int, typer.Option(help="Training steps of the parts.")] = 450,
-    alignment_steps: Annotated[int, typer.Option(help="Training steps of each alignment.")] = 250,
+    parts_steps: Annotated[int, typer.Option(help="Training steps of the parts.")] = 500,
+    alignment_steps: Annotated[int, typer.Option(help="Training steps of each alignment.")] = 300,
     seed: Annotated[int, typer.Option(help="Decides people, names, arms and weights.")] = 0,
 ) -> None:
     """Train small LLaVAs whose parts have seen some people's names, aligned with names or not."""

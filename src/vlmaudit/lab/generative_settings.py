@@ -56,7 +56,7 @@ class GenerativeTraining:
     """
 
     shape: Shape = field(default_factory=Shape)
-    parts: Stage = field(default_factory=lambda: Stage(steps=450))
+    parts: Stage = field(default_factory=lambda: Stage(steps=500))
     alignment: Stage = field(
-        default_factory=lambda: Stage(steps=250, batch_size=32, learning_rate=4e-3, max_shift=0)
+        default_factory=lambda: Stage(steps=300, batch_size=32, learning_rate=4e-3, max_shift=0)
     )
