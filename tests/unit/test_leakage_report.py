@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vlmaudit.report.leakage.answers import LONGEST, answers_view, weight
+from vlmaudit.report.leakage.limits import proves
 from vlmaudit.report.leakage.page import FIGURES, render, write_leakage_report
 from vlmaudit.report.leakage.tables import group_table, rephrasing_tables
 from vlmaudit.report.leakage.text import print_leakage_finding
@@ -133,6 +134,19 @@ def test_the_terminal_shows_it_in_80_columns(leakage, protocol, verdict):
     assert "P2: who is the person" in text
     assert "… and 50 people more, in the page." in text
     assert text.rstrip().endswith("Report: RUN/report.html")
+
+
+def test_leakage_of_all_together_is_told_from_that_of_one(leakage):
+    nobody = [leakage.person(f"p{place}", detected=False) for place in range(3)]
+    alone = "Of 3 people, a leaking name can be shown for nobody alone"
+    found, missing = (
+        " ".join(proves(leakage.make_finding(verdict=verdict, people=nobody)))
+        for verdict in ("found", "not_found")
+    )
+    assert alone in found
+    assert alone in missing
+    assert found.startswith("Taken together, people's names come out more often")
+    assert "Taken together" not in missing
 
 
 def test_a_lift_below_the_null_has_its_sign(leakage):
