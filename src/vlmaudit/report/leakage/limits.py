@@ -36,8 +36,8 @@ def _proves(finding: Finding) -> Iterable[str]:
         )
     elif finding.protocol == "audit":
         yield (
-            f"Of {counted(len(finding.people), 'person', 'people')}, a leaking name can be shown for"
-            " nobody alone, with the people there are to compare with."
+            f"Of {counted(len(finding.people), 'person', 'people')}, a leaking name can be shown"
+            " for nobody alone, with the people there are to compare with."
         )
     if lift is not None and lift.value is not None:
         yield (
