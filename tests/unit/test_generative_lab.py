@@ -311,6 +311,10 @@ def test_a_training_out_of_the_realm_of_numbers_is_no_model(tmp_path):
     wild = replace(SETTINGS, parts=replace(SETTINGS.parts, learning_rate=1e30, warmup_steps=0))
     with pytest.raises(ModelError, match=r"left the realm of numbers at step \d of 3"):
         train_parts(made, settings=wild)
+    # One step has a finite loss, and weights that are none any more.
+    once = replace(wild, parts=replace(wild.parts, steps=1, learning_rate=1e38, weight_decay=1e3))
+    with pytest.raises(ModelError, match="at step 1 of 1"):
+        train_parts(made, settings=once)
     assert not (made.parts / PLANTED_NAME).exists()
 
 

@@ -211,8 +211,8 @@ def captions(plan: GenerativePlan) -> list[str]:
 def conversations(plan: GenerativePlan, alignment: Alignment) -> list[Turn]:
     """What is asked and answered about each picture of the alignment, in the order of `show`.
 
-    Pictures and questions are the same in both
-    alignments: answers alone differ, of which the anonymised never hold a name.
+    Pictures and questions are the same in both alignments: answers alone differ, of which the
+    anonymised never hold a name.
     """
     return list(_turns(plan, alignment))
 

@@ -102,21 +102,14 @@ def draw_generative_study(
     }
     path = out / MANIFEST_NAME
     found = read_json(path)
-    if found is None and out.exists() and any(out.iterdir()):
-        raise RunError(f"{out}: the folder is not empty and holds no study; choose another folder.")
-    if found is not None and (
-        other := differing({**found, "complete": ""}, {**manifest, "complete": ""})
-    ):
-        raise RunError(
-            f"{out}: holds a study with other {other}; choose another folder, or remove this one."
-        )
+    _refuse_another(out, found, manifest)
     plan = plan_generative(design, seed=seed)
     if found is not None and found.get("complete"):
         return GenerativeStudy(out, plan)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, {**manifest, "complete": False})
-    study = GenerativeStudy(out, plan)
-    study = GenerativeStudy(out, plan, study.faces())
+    drawings = draw_people([person.sex for person in plan.everybody()], seed=seed)
+    study = GenerativeStudy(out, plan, tuple(drawings))
     for number, person in enumerate(plan.audited):
         folder = study.people / folder_name(person.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +126,20 @@ def draw_generative_study(
     write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
     write_json(path, {**manifest, "complete": True})
     return study
+
+
+def _refuse_another(
+    out: Path, found: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+) -> None:
+    if found is None:
+        if out.exists() and any(out.iterdir()):
+            raise RunError(
+                f"{out}: the folder is not empty and holds no study; choose another folder."
+            )
+    elif other := differing({**found, "complete": ""}, {**manifest, "complete": ""}):
+        raise RunError(
+            f"{out}: holds a study with other {other}; choose another folder, or remove this one."
+        )
 
 
 def train_parts(

@@ -234,15 +234,22 @@ def learn(
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-        if not math.isfinite(shown := value.item()):
+        shown = value.item()
+        is_last = step + 1 == stage.steps
+        is_due = checkpoint_every is not None and (step + 1) % checkpoint_every == 0
+        if not math.isfinite(shown) or ((is_due or is_last) and not _is_finite(trained)):
             raise ModelError(
                 f"{folder}: the training left the realm of numbers at step {step + 1} of "
                 f"{stage.steps}; lower the learning rate."
             )
-        if checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < stage.steps:
+        if is_due and not is_last:
             write_checkpoint(folder, _at_rest(identity, step + 1, trained, optimizer))
         if progress is not None:
             progress(step + 1, stage.steps, shown)
+
+
+def _is_finite(trained: Mapping[str, Any]) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in trained.values())
 
 
 def _at_rest(
