@@ -113,7 +113,8 @@ def test_answers_do_not_depend_on_order_batch_or_company(family, model, model_of
     answers = said(model, picture())
     assert said(model, picture(), ASKED[::-1]) == answers[::-1]
     assert said(model, picture(), ASKED[2:4]) == answers[2:4]
-    small = model_of(family, GenerativeOptions(max_new_tokens=10, batch_size=1))
+    small = model_of(family, GenerativeOptions(max_new_tokens=10, batch_size=2))
+    assert small.sharing == model.sharing
     assert said(small, picture()) == answers
     said(model, picture(30, 70, key="between"))
     assert said(model, picture()) == answers

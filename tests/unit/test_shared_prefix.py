@@ -160,6 +160,22 @@ def test_prompts_that_end_before_the_picture_share_nothing(copy):
     assert list(model.answer(noise(), ASKED)) == alone
 
 
+def test_a_call_whose_prompts_do_not_share_the_picture_shares_nothing(copy):
+    """What held for the prompts at loading need not hold for others."""
+    template = (
+        "{% set parts = messages[0]['content'] %}"
+        "{% set said = parts[-1]['text'] %}{% set picture = '<image>' if parts | length > 1 %}"
+        "{% if 'Lovelace' in said %}{{ said }} {{ picture }}{% else %}{{ picture }}{{ said }}"
+        "{% endif %}:"
+    )
+    (copy / "chat_template.jinja").write_text(template)
+    model = loaded(copy)
+    assert model.sharing == "prefix"
+    alone = [model.answer_alone(noise(), prompt) for prompt in ASKED]
+    assert all(isinstance(each, Answer) for each in alone)
+    assert list(model.answer(noise(), ASKED)) == alone
+
+
 def test_a_window_forbids_sharing_the_prefix(tmp_path):
     folder = TINY["build"]("LLaVA-NeXT", tmp_path)
     config = json.loads((folder / "config.json").read_text())
@@ -357,3 +373,36 @@ def test_a_missing_package_is_named_with_its_command(
     monkeypatch.setattr(hf_generative, "_has", lambda name: name != missing and there(name))
     message = refusal(TINY["build"](family, tmp_path), options)
     assert command in message
+
+
+@pytest.mark.parametrize(("kind", "named"), [("4bit", "4bit nf4"), ("8bit", "8bit")])
+def test_quantised_weights_answer_and_are_named(kind, named, tmp_path, monkeypatch):
+    """accelerate only places layers, which one device does not need: the tests do without."""
+    from transformers.quantizers import quantizer_bnb_4bit, quantizer_bnb_8bit
+
+    from vlmaudit.models import hf_generative
+
+    pytest.importorskip("bitsandbytes")
+    wide = runpy.run_path(str(Path(__file__).parents[1] / "tiny_generative.py"))
+    wide["build"].__globals__["WIDTH"] = 64  # numbers that 4-bit weights are scaled together
+    folder = wide["build"]("LLaVA", tmp_path)
+    plain = loaded(folder)
+    monkeypatch.setattr(hf_generative, "_has", lambda _: True)
+    for module in (quantizer_bnb_4bit, quantizer_bnb_8bit, *_placing()):
+        monkeypatch.setattr(module, "is_accelerate_available", lambda *_: True)
+    model = loaded(folder, GenerativeOptions(quantization=kind, max_new_tokens=4))
+    assert (model.record.quantization, model.record.dtype) == (named, "float32")
+    assert model.record.weights != plain.record.weights
+    assert model.sharing == "prefix"
+    layers = {type(each).__name__ for each in model._model.modules()}
+    assert layers & {"Linear4bit", "Linear8bitLt"}
+    assert all(isinstance(each, Answer) for each in model.answer(noise(), ASKED[:2]))
+
+
+def _placing():
+    from transformers import modeling_utils
+    from transformers.integrations import accelerate
+
+    return [
+        each for each in (modeling_utils, accelerate) if hasattr(each, "is_accelerate_available")
+    ]

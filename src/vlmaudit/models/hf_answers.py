@@ -65,9 +65,10 @@ class HfGenerative:
         self._ends = frozenset(ends_of(model))
         self._alone = OneByOne(model)
         batch = BatchSize(batch_size, what="prompt", model=record.name)
-        self._way = choose(
-            model, family, self._asker, batch, most_moved=MOST_MASS_MOVED[record.dtype]
-        )
+        # 8-bit layers round by what is largest in a batch: no closer than the narrowest arithmetic.
+        rounds_as = "bfloat16" if record.quantization == "8bit" else record.dtype
+        most_moved = MOST_MASS_MOVED[rounds_as]
+        self._way = choose(model, family, self._asker, batch, most_moved=most_moved)
         pack = BatchSize(candidates_a_pack, what="candidate", model=record.name)
         self._scoring = Scoring(model, family, pack)
 

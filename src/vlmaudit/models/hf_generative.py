@@ -5,6 +5,7 @@ Everything that `AutoModelForImageTextToText` loads: LLaVA, BLIP-2, PaliGemma, Q
 
 import importlib.util
 import json
+import logging
 import re
 from typing import Any, Final
 
@@ -150,6 +151,8 @@ def _model(files: Checkpoint, options: GenerativeOptions, place: torch.device) -
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=TORCH_DTYPES[options.dtype],
     )
+    # At every layer of every answer it says which numbers it casts.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # Quantised where it is put; it cannot be moved later.
     return files.model(kind, options.dtype, quantization_config=how, device_map={"": place})
 
