@@ -14,9 +14,11 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
 
 from vlmaudit.audits.identity_inference.finding import Finding, PersonRow
+from vlmaudit.audits.name_leakage.finding import Finding as LeakageFinding
 from vlmaudit.cli import app
 from vlmaudit.results.environment import Environment, Environments
 from vlmaudit.results.records import Record
@@ -27,7 +29,8 @@ DOCS: Final = Path(__file__).parent
 REFERENCE: Final = DOCS / "reference"
 MARK: Final = "<!-- Written by docs/generate.py from the code: change that, and run make docs. -->"
 
-# What a field means whose model leaves it to its name.
+# What a field means whose model leaves it to its name; where two models mean two things by it,
+# the model stands before it.
 UNSAID: Final[Mapping[str, str]] = {
     "audit": "Which audit concluded.",
     "protocol": "Whose rule decides: ours, or that of the paper's code.",
@@ -38,12 +41,32 @@ UNSAID: Final[Mapping[str, str]] = {
     "name": "The person's name.",
     "sex": "As in people.csv; empty for unknown.",
     "origin": "As in people.csv; empty for unknown.",
-    "kind": "What makes the people a group.",
+    "GroupRow.kind": "What makes the people a group.",
     "quantity": "Which rate.",
     "pictures": "Attack pictures of each person.",
     "is_member": "Members, or non-members.",
     "is_flagged": "Flagged, or not.",
     "schema": "Version of the file's form.",
+    "answers": "Answers that were read.",
+    "condition": "How pictures were shown, such as original.",
+    "first": "One of the two.",
+    "labelled": "Answers that were judged.",
+    "lift_high": "Upper limit.",
+    "lift_low": "Lower limit of the lift's 95 % interval.",
+    "likelihood_p_adjusted": "Benjamini-Hochberg over people.",
+    "mean_exposure": "Mean over people of their exposure.",
+    "n": "Labelled answers.",
+    "note": "Why there is no decision, or what to know.",
+    "outcomes": "Answers by outcome, failures included.",
+    "people": "How many.",
+    "prompts": "As whose answers names were scored.",
+    "sampled": "Answers that were drawn to be judged.",
+    "second": "The other one.",
+    "ContrastRow.kind": "What is compared: prompt categories, conditions, or models.",
+    "NullRow.kind": "What was shown instead of a person: nothing, a grey picture, drawn faces.",
+    "MatcherTest.precision": "Of what the matcher calls a leak, the share that is one.",
+    "MatcherTest.recall": "Of the leaks, the share that it sees.",
+    "MatcherTest.specificity": "Of all other answers, the share in which it sees none.",
 }
 
 
@@ -62,7 +85,7 @@ def words(hint: object) -> str:
     if inspect.isclass(hint) and issubclass(hint, BaseModel):
         said = f"[{hint.__name__}](#{hint.__name__.lower()})"
     elif origin is Literal:
-        said = ", ".join(f"`{value}`" for value in inside)
+        said = ", ".join(f"`{value}`" if value else "empty" for value in inside)
     elif origin in {Union, types.UnionType}:
         said = " or ".join(words(part) for part in inside)
     elif origin is Annotated:
@@ -99,26 +122,30 @@ def nested(first: type[BaseModel]) -> list[type[BaseModel]]:
     return list(dict.fromkeys(found))
 
 
-def meaning(name: str, field: FieldInfo) -> str:
-    """What a field means: as its model says it, as the record in it does, or as above.
+def meaning(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    """What a field means: as its model says it, as above, or as the record in it does.
 
     Raises:
         LookupError: Nobody says it.
     """
     if field.description:
         return field.description
-    for model in models_in(field.annotation):
-        return inspect.getdoc(model).partition("\n")[0]
+    if (said := UNSAID.get(f"{model.__name__}.{name}")) is not None:
+        return said
+    for inside in models_in(field.annotation):
+        return inspect.getdoc(inside).partition("\n")[0]
     if name in UNSAID:
         return UNSAID[name]
-    raise LookupError(f"{name}: give it a description in its model")
+    raise LookupError(f"{model.__name__}.{name}: give it a description in its model")
 
 
 def fields_table(model: type[BaseModel]) -> str:
     """A row a field."""
     rows = [
-        (f"`{field.alias or name}`", words(field.annotation), meaning(field.alias or name, field))
-        for name, field in model.model_fields.items()
+        (f"`{name}`", words(field.annotation), meaning(model, name, field))
+        for name, field in (
+            (field.alias or name, field) for name, field in model.model_fields.items()
+        )
     ]
     return table(("field", "type", "meaning"), rows)
 
@@ -143,10 +170,45 @@ def finding_page() -> str:
         "`finding.PROTOCOL.json`. Rates are fractions of 1. An\n"
         "[estimate](../glossary.md#estimate) is never without its interval. A finding holds no "
         "date, host, path or version: the same\nsettings and answers give the same bytes.",
+        "This page is about identity inference. What another audit finds has a page of its own: "
+        "[name\nleakage](leakage-finding.md). Models, gates, failures, estimates and tests are the "
+        "same in both.",
     ]
     for model in nested(Finding):
         parts += [f"## {model.__name__}", inspect.getdoc(model), fields_table(model)]
     return "\n\n".join(parts) + "\n"
+
+
+def leakage_finding_page() -> str:
+    """docs/reference/leakage-finding.md: what is not on the page of all findings."""
+    parts = [
+        "# finding.json of name leakage",
+        MARK,
+        "What a [name-leakage](../audits/name-leakage.md) finding holds, for programs. Where it "
+        "lies, and what is the same in every\nfinding, says the page of [all "
+        "findings](finding.md). Answers are not in it: those that the report quotes lie in the "
+        "run's\nprivate folder.",
+    ]
+    for model in leakage_records():
+        parts += [f"## {model.__name__}", inspect.getdoc(model), fields_table(model)]
+    return told_elsewhere("\n\n".join(parts) + "\n", nested(Finding), leakage_records())
+
+
+def leakage_records() -> list[type[BaseModel]]:
+    """The records that only a name-leakage finding has."""
+    return [model for model in nested(LeakageFinding) if model not in nested(Finding)]
+
+
+def told_elsewhere(
+    text: str, models: Sequence[type[BaseModel]], here: Sequence[type[BaseModel]] = ()
+) -> str:
+    """A page whose links to records lead to finding.md, but for those that it tells itself."""
+    own = {model.__name__ for model in here}
+    for model in models:
+        if model.__name__ not in own:
+            anchor = f"(#{model.__name__.lower()})"
+            text = text.replace(anchor, f"(finding.md{anchor[1:]}")
+    return text
 
 
 def command_line_page() -> str:
@@ -182,10 +244,7 @@ def files_page() -> str:
         text, found = between.subn(rf"\1\n{_literally(rows)}\n\n\2", text)
         if found != 1:
             raise LookupError(f"files.md: {found} marks for {name}")
-    for model in nested(Finding):  # these are told on their own page
-        anchor = f"(#{model.__name__.lower()})"
-        text = text.replace(anchor, f"(finding.md{anchor[1:]}")
-    return text
+    return told_elsewhere(text, nested(Finding))
 
 
 def _literally(text: str) -> str:
@@ -207,13 +266,14 @@ def part_of(model: type[Record]) -> str:
 # The command line.
 
 
-def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Every verb, sub-verbs included, with its function."""
-    for command in app.registered_commands:
+def commands(of: Typer = app) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every verb, those below others included, with its function."""
+    for command in of.registered_commands:
         yield str(command.name), command.callback
-    for group in app.registered_groups:
-        for command in group.typer_instance.registered_commands:
-            yield f"{group.typer_instance.info.name} {command.name}", command.callback
+    for group in of.registered_groups:
+        inside = group.typer_instance
+        for name, verb in commands(inside):
+            yield f"{inside.info.name} {name}", verb
 
 
 def first_line(verb: Callable[..., Any]) -> str:
@@ -295,6 +355,7 @@ def exit_codes() -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": command_line_page,
     "finding.md": finding_page,
+    "leakage-finding.md": leakage_finding_page,
     "files.md": files_page,
 }
 
