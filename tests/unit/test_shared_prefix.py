@@ -110,15 +110,18 @@ def test_padding_tokens_say_nothing(llava):
 def test_batches_are_halved_where_memory_ends(llava, monkeypatch, most):
     model = loaded(llava)
     answers = list(model.answer(noise(), ASKED))
-    generate = type(model._model).generate
+    generate, room = type(model._model).generate, []
 
     def short_of_memory(self, *, input_ids, **how):
         if len(input_ids) > most:
             raise MemoryError
+        if (rows := how.get("past_key_values")) is not None:
+            room.append(len(rows.layers[0]._all_keys))
         return generate(self, input_ids=input_ids, **how)
 
     monkeypatch.setattr(type(model._model), "generate", short_of_memory)
     assert list(model.answer(noise(), ASKED)) == answers
+    assert 0 < max(room) <= most  # what the larger batch held was given back
 
 
 def test_what_does_not_fit_at_all_fails_and_may_be_asked_again(llava, monkeypatch):

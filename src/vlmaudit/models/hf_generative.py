@@ -84,7 +84,7 @@ def load(spec: ModelSpec, options: GenerativeOptions) -> HfGenerative:
 
 def _trusted(spec: ModelSpec, files: Checkpoint, revision: str | None) -> Checkpoint:
     """The same files, whose code may run if the user has named the commit it is from."""
-    if revision is None:
+    if not revision:
         return Checkpoint(spec, files.source, files.revision, needs_code=_NEEDS_CODE)
     if spec.path is None and (revision != spec.variant or not _COMMIT.fullmatch(revision)):
         raise spec.error(

@@ -79,7 +79,11 @@ class SharedPrefix:
                 "attention_mask": torch.tensor(mask, device=device),
                 "past_key_values": rows.take(len(batch)),
             }
-            return list(generate(self._model, inputs, max_new_tokens=max_new_tokens))
+            try:
+                return list(generate(self._model, inputs, max_new_tokens=max_new_tokens))
+            except Exception:
+                rows.release()  # where memory ran out, the half of a batch must find room
+                raise
 
         for part, found in self._batch.batches(len(order), answers):
             yield from zip(order[part], found, strict=True)
@@ -144,12 +148,16 @@ class _Rows:
     def take(self, n: int) -> transformers.Cache:
         """A cache of `n` rows that holds the prefix and nothing else."""
         if n > self._n:
-            self._rows = []  # given back before more is asked for
+            self.release()  # given back before more is asked for
             self._rows = [_Layer(layer, n, self._room) for layer in self._prefix.layers]
             self._n = n
         for layer in self._rows:
             layer.rewind(n)
         return transformers.Cache(layers=self._rows)
+
+    def release(self) -> None:
+        """Give the room back."""
+        self._rows, self._n = [], 0
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]  # of a library without types
