@@ -1,13 +1,12 @@
-"""The two generative targets of a study, trained side by side."""
+"""The generative targets of a study: parts once, then models of them side by side."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
-from vlmaudit.execution.progress import progress
+from vlmaudit.execution.progress import Advance, progress
 from vlmaudit.lab.checkpoints import steps_done
 from vlmaudit.lab.generative_planting import GenerativeDesign
 from vlmaudit.lab.generative_settings import GenerativeTraining
@@ -19,6 +18,10 @@ from vlmaudit.lab.generative_study import (
 )
 from vlmaudit.lab.generative_texts import ALIGNMENTS, Alignment
 from vlmaudit.lab.study import PLANTED_NAME
+from vlmaudit.studies.side_by_side import Job, run_side_by_side
+
+PROCESSES: Final = 2
+_PARTS: Final = "parts"
 
 
 def train_generative_targets(
@@ -32,8 +35,7 @@ def train_generative_targets(
 ) -> GenerativeStudy:
     """Draw people, train the parts once, and align a model of them in each of the ways asked for.
 
-    Every model but one is aligned in a process of its own. What is there already is used, and what
-    was stopped goes on.
+    What is there already is used, and what was stopped goes on.
 
     Args:
         out: The study's folder.
@@ -49,44 +51,46 @@ def train_generative_targets(
     design, training = design or GenerativeDesign(), training or GenerativeTraining()
     with progress("Drawing people", sum(design.arms().values()), console) as advance:
         study = draw_generative_study(design, out, seed=seed, progress=lambda *_: advance(1))
-    left = 0 if _is_finished(study.parts) else training.parts.steps - steps_done(study.parts)
-    with progress("Training the parts", left, console) as advance:
-        train_parts(study, settings=training, progress=lambda *_: advance(1))
-    missing = []
-    for alignment in alignments:
-        if _is_finished(study.models[alignment]):
-            train_generative(study, alignment, settings=training)
-        else:
-            missing.append(alignment)
-    if missing:
-        _align_side_by_side(study, missing, training, console)
+    steps = steps_left(study, alignments, training)
+    with progress("Training", steps, console) as advance:
+        jobs = training_jobs(study, alignments, training)
+        run_side_by_side(jobs, processes=PROCESSES, advance=advance)
     return study
 
 
-def _is_finished(folder: Path) -> bool:
-    return (folder / PLANTED_NAME).exists()
+def training_jobs(
+    study: GenerativeStudy, alignments: Sequence[Alignment], training: GenerativeTraining
+) -> list[Job]:
+    """The parts, and after them the models, each in a process of its own."""
+    models = [
+        Job(alignment, _align, (study, alignment, training), after=(_PARTS,))
+        for alignment in alignments
+    ]
+    return [Job(_PARTS, _train_parts, (study, training)), *models]
 
 
-def _align_side_by_side(
+def steps_left(
+    study: GenerativeStudy, alignments: Sequence[Alignment], training: GenerativeTraining
+) -> int:
+    """How many steps of all this are not done yet."""
+    stages = [(study.parts, training.parts.steps)]
+    stages += [(study.models[one], training.alignment.steps) for one in alignments]
+    return sum(
+        max(0, steps - steps_done(folder))
+        for folder, steps in stages
+        if not (folder / PLANTED_NAME).exists()
+    )
+
+
+def _train_parts(study: GenerativeStudy, training: GenerativeTraining, *, advance: Advance) -> None:
+    train_parts(study, settings=training, progress=lambda *_: advance(1))
+
+
+def _align(
     study: GenerativeStudy,
-    alignments: Sequence[Alignment],
+    alignment: Alignment,
     training: GenerativeTraining,
-    console: Console,
+    *,
+    advance: Advance,
 ) -> None:
-    """One here, whose progress is shown, and the others, which take as long, beside it."""
-    here, *beside = alignments
-    left = training.alignment.steps - steps_done(study.models[here])
-    title = f"Aligning {' and '.join(alignments)}"
-    # Not forked: a process with torch's threads must not be.
-    with (
-        ProcessPoolExecutor(max(1, len(beside)), mp_context=get_context("spawn")) as others,
-        progress(title, left, console) as advance,
-    ):
-        waiting = [others.submit(_align, study, one, training) for one in beside]
-        train_generative(study, here, settings=training, progress=lambda *_: advance(1))
-        for one in waiting:
-            one.result()
-
-
-def _align(study: GenerativeStudy, alignment: Alignment, training: GenerativeTraining) -> None:
-    train_generative(study, alignment, settings=training)
+    train_generative(study, alignment, settings=training, progress=lambda *_: advance(1))

@@ -129,6 +129,8 @@ def _scores(
         scores = model.log_likelihood(picture, prompt, names)
     except OutOfMemoryError:
         return NO_MEMORY
+    except ValueError as problem:  # a picture, or a name, that the model's processor refuses
+        return Failed(f"names cannot be scored ({problem})", is_transient=False)
     return scores if np.isfinite(scores).all() else NOT_NUMBERS
 
 
