@@ -212,6 +212,9 @@ def test_the_commands_of_a_document_work(document, readers_folder):
         assert "Lovelace" not in page  # our people, and not the document's example
         for heading in headings_named(document, section):
             assert re.search(rf"<h2[^>]*>{re.escape(heading)}</h2>", page), heading
+    if any(step.by_hand == JUDGE for step in shown):
+        finding = json.loads((readers_folder / "leakage" / "finding.json").read_text())
+        assert finding["labels"]["labelled"] > 0
     for file in readers_folder.glob("to-hand-on/*.*"):
         assert not any(
             name in file.read_text(encoding="utf-8") for name in names_in(readers_folder)
