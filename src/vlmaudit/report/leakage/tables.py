@@ -65,13 +65,17 @@ def group_table(finding: Finding) -> Table:
                 Row(
                     (
                         Cell(group_words(group.group), (visible(condition),)),
-                        Cell(percent(group.mean), (f"{count(group.prompts)} rephrasings",)),
-                        Cell(_in_percent(group.variance, 10_000)),
-                        Cell(_in_percent(group.sd, 100)),
                         share_cell(group.rate),
                         Cell(maybe_percent(group_null(finding, group))),
                         lift_cell(group.lift),
                         Cell(p, below),
+                        Cell(
+                            percent(group.mean),
+                            (
+                                f"SD {_in_percent(group.sd, 100)}",
+                                f"variance {_in_percent(group.variance, 10_000)}",
+                            ),
+                        ),
                     )
                 )
             )
@@ -79,13 +83,11 @@ def group_table(finding: Finding) -> Table:
         "Leak rates by prompt category (the paper's Table 1)",
         (
             Column("Prompt category"),
-            Column("Mean", "of its rephrasings", True),
-            Column("Variance", "what the paper prints behind ±", True),
-            Column("SD", "of the rephrasings, in %", True),
             Column("Leak rate", "mean over people", True),
             Column("Of others", "same names, other pictures", True),
             Column("Lift", "points above others", True),
             Column("p", "people swapped", True),
+            Column("Mean of rephrasings", "the paper's ± is the variance", True),
         ),
         tuple(rows),
     )
