@@ -173,7 +173,7 @@ def test_the_papers_spread_stands_under_its_true_name(leakage):
     group = group.model_copy(update={"variance": 0.000532, "sd": 0.000532**0.5})
     table = group_table(leakage.make_finding(groups=[group]))
     assert table.columns[-1].heading == "Mean of rephrasings"
-    assert table.rows[0].cells[-1].below == ("SD 2.307", "variance 5.320")
+    assert table.rows[0].cells[-1].small == ("SD 2.307", "variance 5.320")
 
 
 def test_the_appendix_table_has_a_row_a_rephrasing(leakage, study):
