@@ -33,7 +33,17 @@ def demo(tmp_path_factory):
 
 @pytest.fixture
 def finding(demo):
-    return demo[0]
+    return demo[0].identity
+
+
+@pytest.fixture
+def named(demo):
+    return demo[0].named
+
+
+@pytest.fixture
+def anonymised(demo):
+    return demo[0].anonymised
 
 
 def group(finding, words):
@@ -83,8 +93,8 @@ def test_membership_replays_from_the_seed(finding):
     assert gate.label == "randomised"
 
 
-def test_the_truncated_picture_is_counted(demo):
-    finding, out = demo
+def test_the_truncated_picture_is_counted(demo, finding):
+    _, out = demo
     assert finding.failures.failed == 1
     assert "truncated" in next(iter(finding.failures.reasons))
     failed = pl.read_parquet(out / "run" / "outcomes.parquet").filter(pl.col("status") == "failed")
@@ -103,17 +113,78 @@ def test_the_page_says_all_this_itself(finding):
         assert words in text
 
 
-def test_the_paper_s_protocol_reads_the_same_run(demo):
-    finding, out = demo
+def test_the_paper_s_protocol_reads_the_same_run(demo, finding):
+    _, out = demo
     paper = json.loads((out / "run" / "finding.paper.json").read_text())
     scores = {row["identity"]: row["score"] for row in paper["people"]}
     assert scores == {row.identity: row.paper_score for row in finding.people}
 
 
+def arm(found, words):
+    return next(row for row in found.arms if row.arm == words)
+
+
+def test_a_model_aligned_with_names_says_who_was_exposed_and_nobody_else(named):
+    assert named.verdict == "found"
+    assert {gate.name: gate.passed for gate in named.gates if gate.passed is False} == {}
+    exposed, others = arm(named, "exposed, aligned with names"), arm(named, "never exposed")
+    assert (exposed.people, others.people) == (24, 24)
+    assert exposed.rate.low > others.rate.high
+    assert others.rate.value == 0
+    detected = [row.arm for row in named.people if row.detected]
+    assert set(detected) == {"exposed, aligned with names"}
+    assert clopper_pearson(len(detected), exposed.people).low >= 0.70
+
+
+def test_it_says_names_though_nobody_asked(named):
+    unasked = named.estimates["implicit_leakage"]
+    assert unasked.low > 0
+
+
+def test_it_calls_the_never_exposed_by_somebody_s_name_and_the_null_sees_it(named):
+    """Why a rate without its null says nothing: names are said of everybody."""
+    others = arm(named, "never exposed")
+    assert others.wrong.value > 0.1
+    assert others.p > 0.01
+
+
+def test_likelihood_agrees_with_what_is_said(named):
+    known = [row.arm for row in named.people if row.known_by_likelihood]
+    assert known.count("never exposed") <= 1
+    assert known.count("exposed, aligned with names") >= 12
+
+
+def test_the_same_parts_aligned_without_names_name_nobody(anonymised):
+    """The paper's hypothesis as an experiment, as it came out here: one model of each kind."""
+    assert anonymised.estimates["leak_rate"].value == 0
+    assert anonymised.verdict == "not_found"
+    question = arm(anonymised, "exposed, aligned without names")
+    assert question.is_member is None
+    against = [row for row in anonymised.contrasts if row.kind == "model"]
+    assert len(against) == 5
+    asked = next(row for row in against if row.first.endswith("(original: P2)"))
+    assert asked.difference.high < 0
+    assert asked.p < 0.01
+
+
+def test_what_parts_have_seen_shows_in_which_names_are_likely(anonymised):
+    """Names that the parts have read are likelier than others, whoever is in the picture."""
+    ranks = {
+        words: sorted(row.rank for row in anonymised.people if row.arm == words)
+        for words in ("exposed, aligned without names", "never exposed")
+    }
+    middle = {words: found[len(found) // 2] for words, found in ranks.items()}
+    assert middle["exposed, aligned without names"] < middle["never exposed"] / 2
+
+
 def test_the_demo_again_trains_and_asks_nothing(demo):
-    finding, out = demo
-    weights = out / "lab" / "model" / "open_clip_model.safetensors"
-    before = weights.stat().st_mtime_ns, (out / "run" / "finding.json").read_bytes()
+    found, out = demo
+    weights = [*out.rglob("*.safetensors")]
+    findings = [*out.glob("*/finding.json")]
+    before = {path: path.stat().st_mtime_ns for path in weights}
+    said = {path: path.read_bytes() for path in findings}
+    assert (len(weights), len(findings)) == (4, 3)
     again = run_demo(out, seed=0, console=Console(quiet=True))
-    assert again == finding
-    assert before == (weights.stat().st_mtime_ns, (out / "run" / "finding.json").read_bytes())
+    assert again == found
+    assert {path: path.stat().st_mtime_ns for path in weights} == before
+    assert {path: path.read_bytes() for path in findings} == said
