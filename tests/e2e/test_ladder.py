@@ -16,8 +16,8 @@ from rich.console import Console
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.identity_inference import run_identity_inference
-from vlmaudit.execution.target import Target
 from vlmaudit.execution.plan import Shard
+from vlmaudit.execution.target import Target
 from vlmaudit.lab.drawn_sets import draw_sets
 from vlmaudit.lab.ladder import LadderDesign
 from vlmaudit.lab.training import Training

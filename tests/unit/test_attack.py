@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vlmaudit.audits.design import read_design
 from vlmaudit.audits.identity_inference.attack import attack, shown_size
 from vlmaudit.audits.identity_inference.conclude import conclude
-from vlmaudit.audits.design import read_design
 from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.identity_inference.votes import PersonVotes

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.comparable import Faces
+from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.data.identities import Person

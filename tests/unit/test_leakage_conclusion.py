@@ -259,6 +259,14 @@ def test_few_people_and_no_leak_are_inconclusive_and_many_are_not():
     assert finding(tables.answers(PEOPLE, knows([]))).verdict == "not_found"
 
 
+def test_where_p_cannot_reach_alpha_nobody_is_decided_on():
+    few = PEOPLE[:20]  # ten of each sex
+    found = finding(tables.answers(few, knows(few[:4])), people=few)
+    assert {row.detected for row in found.people} == {None}
+    assert "p cannot reach alpha" in found.people[0].note
+    assert gate(found, "resolution").passed is None
+
+
 def test_nobody_to_compare_with_is_said():
     alone = PEOPLE[:1]
     found = finding(tables.answers(alone, knows(alone)), people=alone)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.design import read_design
+from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.identity_inference.evidence import NOT_ASKED, Evidence
 from vlmaudit.audits.identity_inference.finding import PersonRow
 from vlmaudit.audits.identity_inference.membership import conformal_p_values, judge_membership

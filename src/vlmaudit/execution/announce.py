@@ -20,6 +20,7 @@ class Work:
         pictures: Pictures to be shown.
         texts: Texts to be encoded, those in the cache left out.
         requests: Requests to be sent.
+        questions: Questions about the pictures, where one takes several.
         seconds: An estimate; NaN where nothing is known.
         n_bytes: Room that the answers take.
     """
@@ -29,6 +30,7 @@ class Work:
     requests: int
     seconds: float
     n_bytes: int
+    questions: int = 0
 
 
 def announce(work: Work, folder: Path, where: str, console: Console) -> None:
@@ -49,6 +51,8 @@ def announce(work: Work, folder: Path, where: str, console: Console) -> None:
     parts = [counted(work.pictures, "picture", "pictures")] if work.pictures else []
     if work.texts:
         parts.append(counted(work.texts, "text", "texts"))
+    if work.questions:
+        parts.append(counted(work.questions, "question", "questions"))
     if work.requests:
         parts.append(f"{counted(work.requests, 'request', 'requests')} to {where}")
     else:

@@ -121,7 +121,8 @@ class AsksInWords:
         return Work(
             pictures=pictures,
             texts=0,
-            requests=n_cases,
+            requests=n_cases if self.record.family == "chat" else 0,
+            questions=0 if self.record.family == "chat" else n_cases,
             seconds=n_cases * pause / self._model.concurrency if pause else float("nan"),
             n_bytes=pictures * per_picture,
         )

@@ -33,6 +33,10 @@ from vlmaudit.studies.train_generative import PROCESSES, steps_left, training_jo
 RUN: Final = "run"
 NAMED_RUN: Final = "leakage-named"
 ANONYMISED_RUN: Final = "leakage-anonymised"
+_RUNS: Final[tuple[tuple[Alignment, str], ...]] = (
+    ("named", NAMED_RUN),
+    ("anonymised", ANONYMISED_RUN),
+)
 _PROMPTS: Final = "R0,R1"
 _MAX_NEW_TOKENS: Final = 12
 """The generative targets answer in a few words of a vocabulary of words."""
@@ -82,39 +86,25 @@ def run_demo(out: Path, *, seed: int, console: Console, scale: Scale | None = No
         asked = draw_generative_study(
             spoken, out / "lab-generative", seed=seed, progress=lambda *_: advance(1)
         )
-    _train(study, asked, training, taught, console)
-    _truncate_one_picture(study)
-    identity = _audit_faces(study, out / RUN, seed=seed, console=console)
     settings = NameLeakage(
         prompts=choose_prompts(_PROMPTS), max_new_tokens=_MAX_NEW_TOKENS, seed=seed
     )
-    runs: tuple[tuple[Alignment, str, Path | None], ...] = (
-        ("named", NAMED_RUN, None),
-        ("anonymised", ANONYMISED_RUN, out / NAMED_RUN),
-    )
-    named, anonymised = (
-        _audit_answers(asked, alignment, settings, out=out / run, against=against, console=console)
-        for alignment, run, against in runs
-    )
-    return Findings(identity, named, anonymised)
-
-
-def _train(
-    study: Study,
-    asked: GenerativeStudy,
-    training: Training,
-    taught: GenerativeTraining,
-    console: Console,
-) -> None:
-    """Train the contrastive target beside the generative ones, of which parts come first."""
+    runs = {alignment: _Run(asked, alignment, settings, out / run) for alignment, run in _RUNS}
     jobs = [
         Job("contrastive", _train_contrastive, (study, training)),
         *training_jobs(asked, ALIGNMENTS, taught),
+        # Asked while the contrastive target is still being trained.
+        *(Job(f"ask {one}", _ask, (run,), after=(one,)) for one, run in runs.items()),
     ]
     steps = max(0, training.steps - steps_done(study.model))
     steps += steps_left(asked, ALIGNMENTS, taught)
-    with progress("Training, side by side", steps, console) as advance:
+    with progress("Training and asking, side by side", steps, console) as advance:
         run_side_by_side(jobs, processes=PROCESSES, advance=advance)
+    _truncate_one_picture(study)
+    identity = _audit_faces(study, out / RUN, seed=seed, console=console)
+    named = _conclude(runs["named"], None, console)
+    anonymised = _conclude(runs["anonymised"], out / NAMED_RUN, console)
+    return Findings(identity, named, anonymised)
 
 
 def _train_contrastive(study: Study, training: Training, *, advance: Advance) -> None:
@@ -136,23 +126,31 @@ def _audit_faces(study: Study, out: Path, *, seed: int, console: Console) -> Ide
     return finding
 
 
-def _audit_answers(
-    asked: GenerativeStudy,
-    alignment: Alignment,
-    settings: NameLeakage,
-    *,
-    out: Path,
-    against: Path | None,
-    console: Console,
-) -> LeakageFinding:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The audit of one generative target."""
+
+    study: GenerativeStudy
+    alignment: Alignment
+    settings: NameLeakage
+    out: Path
+
+
+def _ask(run: _Run, *, advance: Advance) -> None:
+    del advance
+    _conclude(run, None, Console(quiet=True))
+
+
+def _conclude(run: _Run, against: Path | None, console: Console) -> LeakageFinding:
+    """Ask what was not asked yet, and conclude."""
     target = Target(
-        model=f"hf:{asked.models[alignment].resolve()}",
-        people=asked.people,
-        names=asked.names,
-        out=out,
+        model=f"hf:{run.study.models[run.alignment].resolve()}",
+        people=run.study.people,
+        names=run.study.names,
+        out=run.out,
     )
-    options = GenerativeOptions(max_new_tokens=settings.max_new_tokens)
-    finding = run_name_leakage(target, settings, options, against=against, console=console)
+    options = GenerativeOptions(max_new_tokens=run.settings.max_new_tokens)
+    finding = run_name_leakage(target, run.settings, options, against=against, console=console)
     assert finding is not None  # this is no shard
     return finding
 

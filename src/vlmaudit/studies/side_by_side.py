@@ -1,6 +1,7 @@
 """Long jobs in processes of their own, two at a time, with one bar for all of them."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ _told: Any = None
 def _begin(done_queue: Any) -> None:  # noqa: ANN401 - a queue of the spawn context has no type
     global _told  # noqa: PLW0603 - a process of the pool has no other place
     _told = done_queue
+    # A core each: more threads than cores wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _work(job: Job) -> None:

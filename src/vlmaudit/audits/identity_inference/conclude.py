@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Literal
 
+from vlmaudit.audits.design import Design
 from vlmaudit.audits.identity_inference import gates
 from vlmaudit.audits.identity_inference.attack import attack, confusions, curve
 from vlmaudit.audits.identity_inference.claims import claims
 from vlmaudit.audits.identity_inference.decisions import Decision, decide
-from vlmaudit.audits.design import Design
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import Finding, GroupRow, PersonRow
 from vlmaudit.audits.identity_inference.membership import (

@@ -5,8 +5,8 @@ from typing import Final
 
 from scipy import special
 
-from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.design import Design
+from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import PersonRow
 from vlmaudit.audits.identity_inference.settings import IdentityInference

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.design import Design
+from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import PersonRow
 from vlmaudit.audits.identity_inference.settings import IdentityInference

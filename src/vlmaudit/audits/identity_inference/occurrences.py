@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from vlmaudit.audits.identity_inference.attack import Attacks
 from vlmaudit.audits.design import Design
+from vlmaudit.audits.identity_inference.attack import Attacks
 from vlmaudit.audits.identity_inference.finding import OccurrenceRow, PersonRow, SizeRate
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.shares import share

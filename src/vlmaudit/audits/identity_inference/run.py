@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, cast
 
 import polars as pl
 
-from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.design import read_design
+from vlmaudit.audits.identity_inference.conclude import conclude
 from vlmaudit.audits.identity_inference.evidence import (
     Evidence,
     weigh_choices,

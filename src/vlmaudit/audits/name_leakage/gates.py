@@ -179,6 +179,14 @@ def resolution_gate(people: Sequence[PersonRow], settings: NameLeakage) -> Gate 
     needed = joint_discoveries_needed(len(family), max(family), settings.alpha)
     if needed <= 1:
         return None
+    if min(family) > settings.alpha:
+        return Gate(
+            name=RESOLUTION,
+            passed=None,
+            sentence="with so few people to compare with, p cannot go below "
+            f"{p_floor(min(family))}: nobody can be detected alone. The lift over all people does "
+            "not depend on it.",
+        )
     return Gate(
         name=RESOLUTION,
         passed=True,

@@ -24,6 +24,7 @@ TOP: Final = 30
 
 _HOMONYM: Final = "shares a name with somebody in the study: not compared"
 _NOBODY: Final = "nobody of the same sex to compare with"
+_TOO_FEW: Final = "too few people of the same sex: p cannot reach alpha"
 _NO_ANSWER: Final = "no answer about a picture of theirs"
 
 
@@ -134,7 +135,7 @@ def person_rows(
                 p_min=_number(ranks.p_min[place]),
                 even_rate=_number(split.even[place]),
                 shown=shown[place],
-                note=_note(place, said.answered[place], cohort, ranks),
+                note=_note(place, said.answered[place], cohort, ranks, settings.alpha),
                 **_likelihood(likelihoods.get(person.identity)),
             )
         )
@@ -157,7 +158,8 @@ def _decide(
 
     The paper counts whoever is named once; ours asks whether others are named so, too.
     """
-    tested = np.flatnonzero(~np.isnan(ranks.p))
+    # Where p cannot reach alpha nobody could be detected: that is no decision.
+    tested = np.flatnonzero(ranks.p_min <= settings.alpha)
     family = [
         _Test(float(ranks.p[at]), float(ranks.p_min[at]), float(ranks.p_cell[at])) for at in tested
     ]
@@ -207,12 +209,14 @@ def _shown(
     ]
 
 
-def _note(place: int, answered: bool, cohort: Cohort, ranks: PersonRanks) -> str:
+def _note(place: int, answered: bool, cohort: Cohort, ranks: PersonRanks, alpha: float) -> str:
     if not answered:
         return _NO_ANSWER
     if cohort.alone[place]:
         return _HOMONYM
-    return _NOBODY if np.isnan(ranks.p[place]) else ""
+    if np.isnan(ranks.p[place]):
+        return _NOBODY
+    return "" if ranks.p_min[place] <= alpha else _TOO_FEW
 
 
 def _likelihood(one: Likelihood | None) -> dict[str, float | int | bool | None]:

@@ -38,13 +38,20 @@ def _likelihood_sentences(finding: Finding) -> Iterable[str]:
         f"Each of {counted(found.candidates, 'name', 'names')} was scored as the answer to {asked},"
         f" for {counted(found.people, 'person', 'people')}, whatever the model chose to say."
     )
-    yield f"The own name stands out (two tests each): {mean_share(found.known)}."
+    if found.known.n:
+        yield f"The own name stands out (two tests each): {mean_share(found.known)}."
     yield f"The own name ranks first: {mean_share(found.first)}."
     best = decimal(found.mean_exposure)
     yield (
         f"Mean exposure {best} bits over {counted(found.people, 'person', 'people')}: log2 of the"
         " number of names over the own name's rank; 1 bit halves the candidates."
     )
+    if not found.known.n:
+        yield (
+            "Nobody could be tested by it: too few people or names of the same sex and origin. A"
+            " rank alone may be the name's, whoever is in the picture."
+        )
+        return
     hidden = counted(found.hidden, "person is", "people are")
     yield (
         f"{hidden} known by likelihood and hardly ever named: what is known there stays hidden"
