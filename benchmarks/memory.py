@@ -18,7 +18,8 @@ from PIL import Image
 from vlmaudit.data.candidates import draw_names
 from vlmaudit.seeds import stream
 
-BASE, TIMES = (100, 20), 10  # people, pictures each
+# People, pictures each; a picture of name leakage is thirty answers.
+BASES, TIMES = {"identity-inference": (100, 20), "name-leakage": (40, 5)}, 10
 CONTROLS = 20
 
 
@@ -38,9 +39,22 @@ def build(root: Path, people: int, pictures: int) -> None:
         with (root / group / "people.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
     (root / "model.json").write_text(json.dumps({"people": {}}), encoding="utf-8")
+    (root / "says.json").write_text(json.dumps({"rules": []}), encoding="utf-8")
 
 
-def peak_mb(people: int, pictures: int) -> float:
+def arguments(audit: str, root: Path, people: int) -> list[str]:
+    """The command: an embedding a picture, or thirty answers a picture."""
+    common = ["--people", str(root / "people"), "--out", str(root / "run")]
+    if audit == "name-leakage":
+        return [audit, "--model", f"scripted:{root / 'says.json'}", *common, "--names", "0"]
+    return [
+        *(audit, "--model", f"scripted:{root / 'model.json'}", *common),
+        *("--controls", str(root / "controls")),
+        *("--names", "200", "--paper-pool", str(people + 100)),
+    ]
+
+
+def peak_mb(audit: str, people: int, pictures: int) -> float:
     """Peak memory of one audit, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -53,12 +67,7 @@ def peak_mb(people: int, pictures: int) -> float:
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
         )
         done = subprocess.run(
-            [
-                *(sys.executable, "-c", program, "identity-inference"),
-                *("--model", f"scripted:{root / 'model.json'}", "--people", str(root / "people")),
-                *("--controls", str(root / "controls"), "--out", str(root / "run")),
-                *("--names", "200", "--paper-pool", str(people + 100)),
-            ],
+            [sys.executable, "-c", program, *arguments(audit, root, people)],
             check=True,
             capture_output=True,
             text=True,
@@ -66,22 +75,28 @@ def peak_mb(people: int, pictures: int) -> float:
         return float(done.stdout.splitlines()[-1])
 
 
-def main() -> None:
-    people, pictures = BASE
-    # What a child starts with must not count: this process stays small.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 300 * 1024
-    base = peak_mb(people, pictures)
+def measure(audit: str, people: int, pictures: int) -> None:
+    """A table of one audit."""
+    print(audit)
+    base = peak_mb(audit, people, pictures)
     print(f"{people:6,} people x {pictures:4} pictures: {base:6.0f} MB")
     for label, size in (
         ("pictures", (people, TIMES * pictures)),
         ("people", (TIMES * people, pictures)),
     ):
-        found = peak_mb(*size)
+        found = peak_mb(audit, *size)
         more = (found - base) / ((TIMES - 1) * people * pictures) * 1e6 / 1000
         print(
             f"{size[0]:6,} people x {size[1]:4} pictures: {found:6.0f} MB, "
             f"{more:.1f} kB for each further picture ({TIMES} x {label})"
         )
+
+
+def main() -> None:
+    # What a child starts with must not count: this process stays small.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 300 * 1024
+    for audit, size in BASES.items():
+        measure(audit, *size)
     print("target: no more than the answers themselves and a few kB a picture")
 
 

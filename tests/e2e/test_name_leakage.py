@@ -118,6 +118,9 @@ def test_likelihoods_find_what_a_refusal_hides(study, run, tmp_path):
     for number, one in enumerate(PEOPLE):
         assert (rows[one.identity]["rank"] == 1) == (number < NAMED + REFUSED)
     assert found["likelihoods"]["people"] == len(PEOPLE)
+    refused = run("conclude", out, "--pool", "same-sex")
+    assert refused.exit_code == 3
+    assert "another pool is another question" in refused.stderr
 
 
 def test_both_protocols_conclude_on_the_same_answers(study, run, tmp_path):

@@ -379,20 +379,11 @@ def test_a_missing_package_is_named_with_its_command(
 
 
 @pytest.mark.parametrize(("kind", "named"), [("4bit", "4bit nf4"), ("8bit", "8bit")])
-def test_quantised_weights_answer_and_are_named(kind, named, tmp_path, monkeypatch):
-    """accelerate only places layers, which one device does not need: the tests do without."""
-    from transformers.quantizers import quantizer_bnb_4bit, quantizer_bnb_8bit
-
-    from vlmaudit.models import hf_generative
-
-    pytest.importorskip("bitsandbytes")
+def test_quantised_weights_answer_and_are_named(kind, named, tmp_path):
     wide = runpy.run_path(str(Path(__file__).parents[1] / "tiny_generative.py"))
     wide["build"].__globals__["WIDTH"] = 64  # numbers that 4-bit weights are scaled together
     folder = wide["build"]("LLaVA", tmp_path)
     plain = loaded(folder)
-    monkeypatch.setattr(hf_generative, "_has", lambda _: True)
-    for module in (quantizer_bnb_4bit, quantizer_bnb_8bit, *_placing()):
-        monkeypatch.setattr(module, "is_accelerate_available", lambda *_: True)
     model = loaded(folder, GenerativeOptions(quantization=kind, max_new_tokens=4))
     assert (model.record.quantization, model.record.dtype) == (named, "float32")
     assert model.record.weights != plain.record.weights
@@ -400,12 +391,3 @@ def test_quantised_weights_answer_and_are_named(kind, named, tmp_path, monkeypat
     layers = {type(each).__name__ for each in model._model.modules()}
     assert layers & {"Linear4bit", "Linear8bitLt"}
     assert all(isinstance(each, Answer) for each in model.answer(noise(), ASKED[:2]))
-
-
-def _placing():
-    from transformers import modeling_utils
-    from transformers.integrations import accelerate
-
-    return [
-        each for each in (modeling_utils, accelerate) if hasattr(each, "is_accelerate_available")
-    ]

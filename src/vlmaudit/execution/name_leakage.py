@@ -30,7 +30,7 @@ from vlmaudit.lab.people import draw_people, take_pictures
 from vlmaudit.models.loading import load_generative
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.results.cases import write_cases
-from vlmaudit.results.files import make_private
+from vlmaudit.results.files import make_private, write_whole
 from vlmaudit.results.fingerprint import fingerprint
 from vlmaudit.results.run_folder import Manifest, RunFolder
 from vlmaudit.seeds import stream
@@ -155,7 +155,7 @@ def _nulls(folder: Path, settings: NameLeakage) -> list[Picture]:
     make_private(folder.parent)
     make_private(folder)
     grey = folder / "grey.png"
-    Image.new("RGB", (_GREY_SIDE, _GREY_SIDE), (128, 128, 128)).save(grey)
+    _write(Image.new("RGB", (_GREY_SIDE, _GREY_SIDE), (128, 128, 128)), grey)
     shown = [
         Picture("", "", "control", Path(), fingerprint(NO_IMAGE), NO_IMAGE),
         Picture("", grey.name, "control", grey, picture_digest(grey), GREY),
@@ -166,9 +166,14 @@ def _nulls(folder: Path, settings: NameLeakage) -> list[Picture]:
     for place, face in enumerate(draw_people(sexes, seed=seed)):
         path = folder / f"drawn-{place + 1:03d}.png"
         (picture,) = take_pictures(face, 1, rng=stream(seed, "picture", place))
-        Image.fromarray(picture).save(path)
+        _write(Image.fromarray(picture), path)
         shown.append(Picture("", path.name, "control", path, picture_digest(path), DRAWN))
     return shown
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    """Whole or not at all: another process may be reading it."""
+    write_whole(path, lambda part: picture.save(part, format="PNG"), private=True)
 
 
 def _manifest(target: Target, asker: AsksInWords, settings: NameLeakage) -> Manifest:

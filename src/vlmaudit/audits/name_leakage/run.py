@@ -64,6 +64,11 @@ def conclude_run(run: RunFolder, settings: NameLeakage, *, against: Path | None 
         AuditError: Something is missing or damaged.
     """
     manifest = run.read_manifest()
+    if manifest.observation["scored_prompts"] and settings.pool != manifest.conclusion["pool"]:
+        raise RunError(
+            f'{run.root}: names were scored with the pool "{manifest.conclusion["pool"]}", and '
+            "another pool is another question; leave out --pool, or ask anew in another folder."
+        )
     sheet = run.private / SHEET
     concluded = conclude(
         read_run(run.private, manifest.model, settings.pool),
