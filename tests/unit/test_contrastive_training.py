@@ -261,7 +261,9 @@ def test_a_training_is_what_a_plain_loop_over_open_clip_would_do(
         if name.endswith("k_proj.bias"):
             continue
         least = 0.66 if name.endswith("in_proj_bias") else 0.99
-        is_close = np.isclose(ours[name], value.numpy(), rtol=1e-4, atol=2e-6)
+        # Running means are sums over all pixels, which processors add up in orders of their own.
+        atol = 1e-5 if "running" in name else 2e-6
+        is_close = np.isclose(ours[name], value.numpy(), rtol=1e-4, atol=atol)
         assert is_close.mean() >= least, name
     unused = np.setdiff1d(np.arange(49408), tokens.numpy())
     table = ours["token_embedding.weight"][unused]

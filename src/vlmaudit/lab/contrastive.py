@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -11,14 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from vlmaudit.errors import InputError, ModelError, RunError
+from vlmaudit.errors import InputError, ModelError
+from vlmaudit.lab.alone import alone_in
 from vlmaudit.lab.architectures import find_architecture
 from vlmaudit.lab.checkpoints import CHECKPOINT_NAME, read_checkpoint, write_checkpoint
 from vlmaudit.lab.mixture import Mixture
 from vlmaudit.lab.model_folder import write_model
 from vlmaudit.lab.training import Trainer, Training
 from vlmaudit.results.files import remove_leftovers
-from vlmaudit.results.locks import try_lock
 from vlmaudit.seeds import stream
 
 __all__ = ["Progress", "Training", "train_contrastive"]
@@ -26,7 +25,6 @@ __all__ = ["Progress", "Training", "train_contrastive"]
 Progress = Callable[[int, int, float], object]
 """Called with the step, the number of steps and the loss."""
 
-_LOCK_NAME: Final = ".training.lock"
 # Pictures that a mixture is known by again, of however many.
 _PICTURES_DIGESTED: Final = 1024
 
@@ -78,7 +76,7 @@ def train_contrastive(
         **{f"{package} version": version(package) for package in ("torch", "open_clip_torch")},
     }
     out.mkdir(parents=True, exist_ok=True)
-    with _alone_in(out), _threads(settings.threads), _own_randomness(place, seed):
+    with alone_in(out), _threads(settings.threads), _own_randomness(place, seed):
         remove_leftovers(out)
         trainer = Trainer(mixture, architecture, settings, seed=seed, device=place)
         if (found := read_checkpoint(out, identity)) is not None:
@@ -128,20 +126,6 @@ def _diverged(out: Path, step: int, settings: Training) -> ModelError:
         f"{out}: the training left the realm of numbers at step {step} of {settings.steps}; "
         f"{cure}{other}."
     )
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Nobody else trains in this folder."""
-    path = out / _LOCK_NAME
-    lock = try_lock(path)
-    if lock is None:
-        raise RunError(f"{out}: another process is training there; wait for it, or stop it.")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
 
 
 @contextmanager

@@ -1,16 +1,16 @@
 """A planted study on disk: people, controls, names and the target model."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from PIL import Image
 
 from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME
 from vlmaudit.errors import RunError
 from vlmaudit.lab.contrastive import Progress, Training, train_contrastive
+from vlmaudit.lab.manifests import differing, plain, read_json, write_json
 from vlmaudit.lab.people import STYLE, Drawing, draw_people, take_pictures
 from vlmaudit.lab.planting import (
     Design,
@@ -20,7 +20,7 @@ from vlmaudit.lab.planting import (
     picture_stream,
     plan_study,
 )
-from vlmaudit.results.files import write_csv, write_text
+from vlmaudit.results.files import write_csv
 
 SCHEMA: Final = 1
 MANIFEST_NAME: Final = "lab.json"
@@ -84,21 +84,21 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
         RunError: The folder holds something else, or a study of another design or seed.
         InputError: The design asks for more names or faces than there are.
     """
-    manifest = {"schema": SCHEMA, "seed": seed, "style": STYLE, "design": _plain(design)}
+    manifest = {"schema": SCHEMA, "seed": seed, "style": STYLE, "design": plain(design)}
     path = out / MANIFEST_NAME
-    found = _read_json(path)
+    found = read_json(path)
     if found is None and out.exists() and any(out.iterdir()):
         raise RunError(f"{out}: the folder is not empty and holds no study; choose another folder.")
-    if found is not None and {**found, "complete": True} != {**manifest, "complete": True}:
+    whole = {"complete": True}  # whether it is finished makes it no other study
+    if found is not None and (other := differing({**found, **whole}, {**manifest, **whole})):
         raise RunError(
-            f"{out}: holds a study with other {_differing(found, manifest)}; "
-            "choose another folder, or remove this one."
+            f"{out}: holds a study with other {other}; choose another folder, or remove this one."
         )
     plan = plan_study(design, seed=seed)
     if found is not None and found.get("complete"):
         return Study(out, plan)
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(path, {**manifest, "complete": False})
+    write_json(path, {**manifest, "complete": False})
     study = Study(out, plan, tuple(draw_people([p.sex for p in plan.everybody()], seed=seed)))
     audited_and_controls = plan.audited + plan.controls
     for number, person in enumerate(audited_and_controls):
@@ -119,7 +119,7 @@ def draw_study(design: Design, out: Path, *, seed: int, progress: Drawn | None =
             rows = [_row(plan, person) for person in persons]
             write_csv(parent / TABLE_NAME, TABLE_COLUMNS, rows)
     write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
-    _write_json(path, {**manifest, "complete": True})
+    write_json(path, {**manifest, "complete": True})
     return study
 
 
@@ -150,11 +150,11 @@ def train_target(
     settings = settings or Training()
     planted = planted_record(study.plan, settings)
     path = study.model / PLANTED_NAME
-    found = _read_json(path)
+    found = read_json(path)
     if found is not None:
         if found != planted:
             raise RunError(
-                f"{study.model}: holds a model with other {_differing(found, planted)}; "
+                f"{study.model}: holds a model with other {differing(found, planted)}; "
                 "choose another folder, or remove this one."
             )
         return study.model
@@ -169,7 +169,7 @@ def train_target(
         checkpoint_every=checkpoint_every,
         progress=progress,
     )
-    _write_json(path, planted)
+    write_json(path, planted)
     return study.model
 
 
@@ -178,7 +178,7 @@ def planted_record(plan: Plan, settings: Training) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "seed": plan.seed,
-        "design": _plain(plan.design),
+        "design": plain(plan.design),
         "training": settings.recorded(),
         "arms": plan.design.arms(),
         "people": [
@@ -215,33 +215,3 @@ def _row(plan: Plan, person: PlannedPerson) -> dict[str, Any]:
         "membership": person.membership,
         "occurrences": plan.occurrences(person),
     }
-
-
-def _plain(settings: Design) -> dict[str, Any]:
-    """Settings as JSON gives them back, tuples as lists."""
-    return cast("dict[str, Any]", json.loads(json.dumps(asdict(settings))))
-
-
-def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The names of the settings that differ, nested ones by their own names."""
-    keys = []
-    for key in sorted((found.keys() | wanted.keys()) - {"complete"}):
-        one, other = found.get(key), wanted.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            keys += [name for name in sorted(one | other) if one.get(name) != other.get(name)]
-        elif one != other:
-            keys.append(key)
-    return ", ".join(dict.fromkeys(keys))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except ValueError as problem:
-        raise RunError(f"{path}: is damaged ({problem}); remove the folder.") from problem
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -41,7 +41,10 @@ def choose_answers(outcomes: pl.DataFrame, seed: int) -> pl.DataFrame:
     for kind in kinds:
         rows = told.filter(kind)
         taken = rows.sample(min(left, rows.height), seed=int(rng.integers(2**31)))
-        chosen.append(taken.sort("identity", "image", "condition", "prompt"))
+        # Who is nobody of the study comes last.
+        chosen.append(
+            taken.sort(pl.col("identity") == "", "identity", "image", "condition", "prompt")
+        )
         left -= taken.height
     return pl.concat(chosen).select(COLUMNS)
 

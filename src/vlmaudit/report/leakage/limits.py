@@ -34,6 +34,11 @@ def _proves(finding: Finding) -> Iterable[str]:
             " pictures of that person than on pictures of others, and more often than it says"
             " other people's names there. Both had to hold."
         )
+    elif finding.protocol == "audit" and any(row.detected is False for row in finding.people):
+        yield (
+            f"For none of {counted(len(finding.people), 'person', 'people')}, taken alone, is it"
+            " shown that the name leaks."
+        )
     elif finding.protocol == "audit":
         yield (
             f"Of {counted(len(finding.people), 'person', 'people')}, a leaking name can be shown"
