@@ -218,6 +218,10 @@ def test_every_family_is_audited_by_one_command(family, study, run, tmp_path):
     assert found["likelihoods"]["people"] == 2
     assert found["tokens"]["answer tokens"] > 0
     assert (out / "report.html").stat().st_size > 10_000
+    # What forbids sharing all of the beginning is said before the first question.
+    shares_less = family in {"PaliGemma", "BLIP-2 OPT", "BLIP-2 Flan-T5"}
+    said = " ".join(done.stderr.partition("Self-test")[0].split())
+    assert ("share" in said.partition("…")[2]) == shares_less
 
 
 def chat(study, server, out, *more):

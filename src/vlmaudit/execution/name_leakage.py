@@ -27,6 +27,7 @@ from vlmaudit.execution.progress import say
 from vlmaudit.execution.running import ask_what_is_left, first_people, keep_design, list_all
 from vlmaudit.execution.target import Target
 from vlmaudit.lab.people import draw_people, take_pictures
+from vlmaudit.models.base import ChecksSharing
 from vlmaudit.models.loading import load_generative
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.results.cases import write_cases
@@ -81,6 +82,8 @@ def run_name_leakage(
     run.make(fresh=target.fresh)
     say(console, f"Loading {target.model} …")
     with run.driven(), closing(load_generative(target.model, options)) as model:
+        if isinstance(model, ChecksSharing) and model.sharing_notice:
+            say(console, model.sharing_notice)
         pictures = [*study.pictures, *_nulls(run.private / _SHOWN, settings)]
         asker = AsksInWords(
             model,
