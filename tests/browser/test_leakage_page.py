@@ -1,9 +1,7 @@
 """The page of a name-leakage finding as a reader meets it, in headless Chromium from a file."""
 
-import os
 import re
 import runpy
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,15 +11,6 @@ from vlmaudit.report.leakage.page import write_leakage_report
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 N_ANSWERS = 245
 
 
@@ -32,53 +21,10 @@ def leakage():
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """Debian's Chromium; without it the test skips, unless CI says that it must be there."""
-    path = shutil.which("chromium")
-    if path is None:
-        message = "chromium is not installed (apt-get install chromium)"
-        if "browser" in os.environ.get("VLMAUDIT_REQUIRE", ""):
-            pytest.fail(message)
-        pytest.skip(message)
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def report_file(tmp_path_factory, leakage):
     study = leakage.make_study()
     answers = leakage.make_answers(study, N_ANSWERS - 5)
     return write_leakage_report(study, tmp_path_factory.mktemp("run"), answers=answers)
-
-
-@pytest.fixture
-def open_page(chromium, report_file):
-    """Open the page; at the end nothing may have been logged, thrown or asked of a network."""
-    trouble = []
-    contexts = []
-
-    def watch(request):
-        if not request.url.startswith("file://"):
-            trouble.append(f"request: {request.url}")
-
-    def open_it(path=report_file, **options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: trouble.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on("request", watch)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert trouble == []
 
 
 def shown(page):
@@ -252,14 +198,6 @@ def test_print_shows_some_answers_and_every_other_table_whole(open_page):
     assert page.locator("#answers-table tbody tr:visible").count() == 100
     box = page.get_by_role("region", name="Leak rates by prompt category (the paper's Table 1)")
     assert box.evaluate("(e) => e.scrollHeight <= e.clientHeight + 1")
-
-
-@pytest.fixture(scope="module")
-def axe():
-    axe_playwright = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
-    return axe_playwright.Axe()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The report's page as a reader meets it, in headless Chromium from a file."""
 
-import os
 import re
-import shutil
 
 import pytest
 
@@ -14,64 +12,12 @@ HOSTILE = "<script>alert(1)</script>"
 ARABIC = "عائشة الزهراء"
 LONG = "Wolfeschlegelsteinhausenbergerdorff" * 6
 WIDE = "王小明" * 20
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Debian's Chromium; without it the test skips, unless CI says that it must be there."""
-    path = shutil.which("chromium")
-    if path is None:
-        message = "chromium is not installed (apt-get install chromium)"
-        if "browser" in os.environ.get("VLMAUDIT_REQUIRE", ""):
-            pytest.fail(message)
-        pytest.skip(message)
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def report_file(tmp_path_factory, findings):
     names = (HOSTILE, ARABIC, "Sinéad O'Connor", LONG, WIDE)
     return write_report(findings.make_study(names=names), tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture
-def open_page(chromium, report_file):
-    """Open the page; at the end nothing may have been logged, thrown or asked of a network."""
-    trouble = []
-    contexts = []
-
-    def watch(request):
-        if not request.url.startswith("file://"):
-            trouble.append(f"request: {request.url}")
-
-    def open_it(path=report_file, **options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: trouble.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on("request", watch)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert trouble == []
 
 
 def people(page):
@@ -309,14 +255,6 @@ def test_other_answers_have_their_page(open_page, findings, tmp_path, verdict, p
     assert page.get_by_text(re.compile("^Shown faintly")).count() == (
         0 if verdict == "not_found" else 5
     )
-
-
-@pytest.fixture(scope="module")
-def axe():
-    axe_playwright = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
-    return axe_playwright.Axe()
 
 
 _BARRIERS = ("serious", "critical")

@@ -136,11 +136,17 @@ def test_the_terminal_shows_it_in_80_columns(leakage, protocol, verdict):
     assert text.rstrip().endswith("Report: RUN/report.html")
 
 
-def test_leakage_of_all_together_is_told_from_that_of_one(leakage):
-    nobody = [leakage.person(f"p{place}", detected=False) for place in range(3)]
-    alone = "Of 3 people, a leaking name can be shown for nobody alone"
+@pytest.mark.parametrize(
+    ("detected", "alone"),
+    [
+        (False, "For none of 3 people, taken alone, is it shown that the name leaks."),
+        (None, "Of 3 people, a leaking name can be shown for nobody alone"),
+    ],
+)
+def test_leakage_of_all_together_is_told_from_that_of_one(leakage, detected, alone):
+    people = [leakage.person(f"p{place}", detected=detected) for place in range(3)]
     found, missing = (
-        " ".join(proves(leakage.make_finding(verdict=verdict, people=nobody)))
+        " ".join(proves(leakage.make_finding(verdict=verdict, people=people)))
         for verdict in ("found", "not_found")
     )
     assert alone in found

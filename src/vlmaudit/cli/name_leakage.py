@@ -7,9 +7,21 @@ import typer
 
 from vlmaudit.audits.name_leakage.settings import NameLeakage
 from vlmaudit.cli.shared import (
+    AllowMixed,
+    Attempts,
+    Concurrency,
+    Device,
+    Dtype,
+    Fresh,
     Json,
+    Limit,
+    NoRetry,
     Out,
+    RequestsPerSecond,
+    Reuse,
     Seed,
+    ShardText,
+    Timeout,
     batch_size_of,
     exits,
     names_of,
@@ -73,10 +85,10 @@ def name_leakage(
     against: Annotated[
         Path | None, typer.Option(help="Another model's run, to be compared person by person.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Audit only the first so many people.")] = None,
+    limit: Limit = None,
     seed: Seed = _DEFAULTS.seed,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     quantization: Annotated[
         Literal["none", "8bit", "4bit"], typer.Option(help="none, 8bit or 4bit (bitsandbytes).")
     ] = "none",
@@ -85,29 +97,15 @@ def name_leakage(
         typer.Option(help="REVISION: run the code that this revision of the model brings along."),
     ] = None,
     batch_size: Annotated[str, typer.Option(help="Prompts a batch, or auto.")] = "auto",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")] = (
-        False
-    ),
-    shard: Annotated[
-        str, typer.Option(help="i/n: ask only every n-th block; other jobs ask the others.")
-    ] = "1/1",
-    reuse: Annotated[
-        Path | None, typer.Option(help="Another run, whose answers to the same are taken over.")
-    ] = None,
-    no_retry: Annotated[
-        bool, typer.Option("--no-retry", help="Do not ask again what failed for the time being.")
-    ] = False,
-    allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="Go on under other library versions.")
-    ] = False,
-    concurrency: Annotated[int, typer.Option(help="Requests to a server at a time.")] = 4,
-    requests_per_second: Annotated[
-        float | None, typer.Option(help="Requests to a server a second, at the most.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 60.0,
-    attempts: Annotated[
-        int, typer.Option(help="How often a request is sent before it counts as failed.")
-    ] = 5,
+    fresh: Fresh = False,
+    shard: ShardText = "1/1",
+    reuse: Reuse = None,
+    no_retry: NoRetry = False,
+    allow_mixed: AllowMixed = False,
+    concurrency: Concurrency = 4,
+    requests_per_second: RequestsPerSecond = None,
+    timeout: Timeout = 60.0,
+    attempts: Attempts = 5,
     json: Json = False,
 ) -> None:
     """Does the model say who is in the picture, asked or unasked?"""

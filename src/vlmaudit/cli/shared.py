@@ -35,6 +35,30 @@ Out = Annotated[
     Path, typer.Option(help="The run's folder. The same command again continues what it holds.")
 ]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
+Limit = Annotated[int | None, typer.Option(help="Audit only the first so many people.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
+ShardText = Annotated[
+    str, typer.Option(help="i/n: ask only every n-th block; other jobs ask the others.")
+]
+Reuse = Annotated[
+    Path | None, typer.Option(help="Another run, whose answers to the same are taken over.")
+]
+NoRetry = Annotated[
+    bool, typer.Option("--no-retry", help="Do not ask again what failed for the time being.")
+]
+AllowMixed = Annotated[
+    bool, typer.Option("--allow-mixed", help="Go on under other library versions.")
+]
+Concurrency = Annotated[int, typer.Option(help="Requests to a server at a time.")]
+RequestsPerSecond = Annotated[
+    float | None, typer.Option(help="Requests to a server a second, at the most.")
+]
+Timeout = Annotated[float, typer.Option(help="Seconds that a request may take.")]
+Attempts = Annotated[
+    int, typer.Option(help="How often a request is sent before it counts as failed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print finding.json on standard output.")]
 Hidden = Annotated[
     bool,
