@@ -10,6 +10,7 @@ import pytest
 from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.audits.name_leakage.settings import NameLeakage
 from vlmaudit.cli import app, identity_inference, name_leakage
+from vlmaudit.cli.shared import conditions_of
 from vlmaudit.data.prompts import choose_prompts
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,12 @@ AUDITS = [
 # What a protocol fixes; other values are for whoever calls the library.
 FIXED = {"templates", "draws", "sizes", "edges"}
 # What is chosen by a word and kept as what it stands for.
-CHOSEN = {"prompts": choose_prompts, "scored_prompts": choose_prompts}
+CHOSEN = {
+    "conditions": conditions_of,
+    "prompts": choose_prompts,
+    "condition_prompts": choose_prompts,
+    "scored_prompts": choose_prompts,
+}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -115,7 +115,7 @@ def build_large():
     return lambda root: build(root, controls=290)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Run the command line in this process; gives exit code, stdout and stderr."""
 

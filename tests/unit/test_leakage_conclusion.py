@@ -206,7 +206,11 @@ def test_categories_conditions_and_models_are_compared_person_by_person():
     assert (prompts.first, prompts.second, prompts.difference.value) == ("P2", "P0", 1.0)
     assert prompts.p < 0.01
     conditions = [row for row in one.finding.contrasts if row.kind == "condition"]
-    assert {row.first for row in conditions} == {"pixelated: P0", "pixelated: P2"}
+    assert {row.first for row in conditions} == {
+        "pixelated: all",
+        "pixelated: P0",
+        "pixelated: P2",
+    }
     assert all(row.difference.value == 0 and row.p == 1 for row in conditions)
     assert not prompts.is_equivalent
     against = conclude(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vlmaudit.errors import RunError
-from vlmaudit.models.cached_texts import CachedTexts, cache_folder
+from vlmaudit.models.cached_texts import CachedTexts
 from vlmaudit.models.scripted import Knows
+from vlmaudit.results.caches import cache_folder
 
 TEXTS = ["a photo of Ann Lee", "a photo of Bob Ray", "Ann Lee"]
 

@@ -15,6 +15,9 @@ from vlmaudit.results.outcomes import ANSWERED, PERMANENT, TRANSIENT, Schema
 
 Answer = TypeVar("Answer")
 
+Show = Callable[[Case], "Image | Failed"]
+"""Gives the picture of a case under its condition, or why it cannot be shown."""
+
 NOT_NUMBERS: Final = Failed("the model answered with values that are not numbers", False)
 NO_MEMORY: Final = Failed("out of memory, even for one picture at a time", True)
 

@@ -9,20 +9,27 @@ from vlmaudit.audits.identity_inference.settings import IdentityInference
 from vlmaudit.cli.shared import (
     AllowMixed,
     Attempts,
+    Backgrounds,
     Concurrency,
+    ConditionsText,
     Device,
     Dtype,
+    Faces,
+    Figures,
     Fresh,
     Json,
     Limit,
     NoRetry,
     Out,
+    Reader,
+    Recogniser,
     RequestsPerSecond,
     Reuse,
     Seed,
     ShardText,
     Timeout,
     batch_size_of,
+    conditions_of,
     exits,
     names_of,
     present,
@@ -51,6 +58,12 @@ def identity_inference(
         Path | None,
         typer.Option(help="Such a folder of people who are nobody's business here."),
     ] = None,
+    conditions: ConditionsText = "original",
+    faces: Faces = "mtcnn",
+    figures: Figures = "grabcut",
+    reader: Reader = "rapidocr",
+    backgrounds: Backgrounds = None,
+    recogniser: Recogniser = None,
     names: Annotated[
         str,
         typer.Option(help="Decoy names: how many of each sex and origin, or a file of them."),
@@ -92,6 +105,7 @@ def identity_inference(
 
     # The door to the models: only here, once there is something to ask.
     from vlmaudit.execution.identity_inference import run_identity_inference
+    from vlmaudit.execution.looks import Looks
     from vlmaudit.execution.plan import parse_shard
     from vlmaudit.execution.target import Target
     from vlmaudit.models.patience import Patience
@@ -99,6 +113,7 @@ def identity_inference(
     count, file = names_of(names, _DEFAULTS.names)
     settings = IdentityInference(
         protocol=protocol,
+        conditions=conditions_of(conditions),
         pool=pool,
         names=count,
         paper_pool=paper_pool,
@@ -127,6 +142,13 @@ def identity_inference(
             requests_per_second=requests_per_second,
             timeout_s=timeout,
             attempts=attempts,
+        ),
+        looks=Looks(
+            faces=faces,
+            figures=figures,
+            text=reader,
+            backgrounds=backgrounds,
+            recogniser=recogniser,
         ),
     )
     console = progress_console()

@@ -9,20 +9,27 @@ from vlmaudit.audits.name_leakage.settings import NameLeakage
 from vlmaudit.cli.shared import (
     AllowMixed,
     Attempts,
+    Backgrounds,
     Concurrency,
+    ConditionsText,
     Device,
     Dtype,
+    Faces,
+    Figures,
     Fresh,
     Json,
     Limit,
     NoRetry,
     Out,
+    Reader,
+    Recogniser,
     RequestsPerSecond,
     Reuse,
     Seed,
     ShardText,
     Timeout,
     batch_size_of,
+    conditions_of,
     exits,
     names_of,
     present,
@@ -48,6 +55,16 @@ def name_leakage(
     prompts: Annotated[
         str, typer.Option(help="all, or categories, rephrasings and ids: P0,P2 or R0 or P2/R0.")
     ] = "all",
+    conditions: ConditionsText = "original",
+    condition_prompts: Annotated[
+        str,
+        typer.Option(help="What is asked under other conditions; the paper asks R0."),
+    ] = "R0",
+    faces: Faces = "mtcnn",
+    figures: Figures = "grabcut",
+    reader: Reader = "rapidocr",
+    backgrounds: Backgrounds = None,
+    recogniser: Recogniser = None,
     names: Annotated[
         str,
         typer.Option(
@@ -112,6 +129,7 @@ def name_leakage(
     from vlmaudit.cli import leakage_audit
 
     # The door to the models: only here, once there is something to ask.
+    from vlmaudit.execution.looks import Looks
     from vlmaudit.execution.name_leakage import run_name_leakage
     from vlmaudit.execution.plan import parse_shard
     from vlmaudit.execution.target import Target
@@ -122,6 +140,8 @@ def name_leakage(
     settings = NameLeakage(
         protocol=protocol,
         prompts=choose_prompts(prompts),
+        conditions=conditions_of(conditions),
+        condition_prompts=choose_prompts(condition_prompts),
         max_new_tokens=max_new_tokens,
         names=count,
         pool=pool,
@@ -163,6 +183,13 @@ def name_leakage(
         retry=not no_retry,
         allow_mixed=allow_mixed,
         patience=patience,
+        looks=Looks(
+            faces=faces,
+            figures=figures,
+            text=reader,
+            backgrounds=backgrounds,
+            recogniser=recogniser,
+        ),
     )
     console = progress_console()
     finding = run_name_leakage(target, settings, options, against=against, console=console)

@@ -59,6 +59,27 @@ Timeout = Annotated[float, typer.Option(help="Seconds that a request may take.")
 Attempts = Annotated[
     int, typer.Option(help="How often a request is sent before it counts as failed.")
 ]
+ConditionsText = Annotated[
+    str,
+    typer.Option(
+        "--conditions",
+        help="How pictures are shown, such as original,white,pixelated,white+pixelated.",
+    ),
+]
+Faces = Annotated[
+    str, typer.Option(help="Who finds faces: mtcnn, yolo:FILE.onnx or boxes:FILE.csv.")
+]
+Figures = Annotated[
+    str, typer.Option(help="Who cuts people out: grabcut, grounded:DINO,SAM or masks:FOLDER.")
+]
+Reader = Annotated[str, typer.Option(help="Who reads text: rapidocr or easyocr:FOLDER.")]
+Backgrounds = Annotated[
+    Path | None, typer.Option(help="Folder of landscapes; without it, three are drawn.")
+]
+Recogniser = Annotated[
+    str | None,
+    typer.Option(help="onnx:FILE or dlib: checks whether hidden faces can still be told apart."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print finding.json on standard output.")]
 Hidden = Annotated[
     bool,
@@ -90,6 +111,17 @@ def batch_size_of(text: str) -> int | None:
 def whole_number(text: str) -> int | None:
     """The whole number that a text is, of up to fifteen digits; None if it is none."""
     return int(text) if text.isdecimal() and len(text) < 16 else None
+
+
+def conditions_of(text: str) -> tuple[str, ...]:
+    """What ``--conditions`` lists, in canonical form; pictures as they are come first.
+
+    Raises:
+        InputError: There is no such condition.
+    """
+    from vlmaudit.data.conditions import parse_conditions
+
+    return tuple(each.text for each in parse_conditions(text.split(",")))
 
 
 def names_of(text: str, default: int) -> tuple[int, Path | None]:

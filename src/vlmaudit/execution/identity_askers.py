@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 from rich.console import Console
 
+from vlmaudit.audits.asking import Show, open_case
 from vlmaudit.audits.identity_inference.observe import (
     CHOICE_COLUMNS,
     embedding_columns,
@@ -58,6 +59,7 @@ class AsksEmbeddings:
         known: KnownAnswers | None,
         batch: int,
         pool: Executor,
+        show: Show = open_case,
     ) -> None:
         """Take a loaded model.
 
@@ -68,6 +70,7 @@ class AsksEmbeddings:
             known: What the model said when somebody last looked, if that was kept.
             batch: Pictures a batch.
             pool: Decodes pictures side by side.
+            show: Gives the picture of a case under its condition.
         """
         self._model = model
         self._known = known
@@ -75,6 +78,7 @@ class AsksEmbeddings:
         self._templates = settings.templates
         self._batch = batch
         self._pool = pool
+        self._show = show
         self._texts = CachedTexts(model)
         self._dim = 0
 
@@ -91,7 +95,6 @@ class AsksEmbeddings:
         return {
             "answers": EMBEDDINGS,
             "templates": list(self._templates),
-            "conditions": ["original"],
         }
 
     @property
@@ -133,7 +136,7 @@ class AsksEmbeddings:
 
     def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
         return observe_pictures(
-            self._model, cases, dim=self._dim, batch=self._batch, pool=self._pool
+            self._model, cases, dim=self._dim, batch=self._batch, pool=self._pool, show=self._show
         )
 
     def _sentences(self) -> list[str]:
@@ -151,6 +154,7 @@ class AsksLabels:
         settings: IdentityInference,
         *,
         sent_as: str,
+        show: Show = open_case,
     ) -> None:
         """Take a model to ask.
 
@@ -160,10 +164,12 @@ class AsksLabels:
             names: All names; each picture is offered those of its person's stratum.
             settings: For templates and strata.
             sent_as: How pictures reach the model.
+            show: Gives the picture of a case under its condition.
         """
         self._model = model
         self._settings = settings
         self._sent_as = sent_as
+        self._show = show
         pools: dict[str, list[str]] = {}
         for name in names:
             key = stratum(name.sex, name.origin, settings.pool)
@@ -195,7 +201,6 @@ class AsksLabels:
         return {
             "answers": LABELS,
             "templates": list(self._templates),
-            "conditions": ["original"],
             "pool": self._settings.pool,
             "names": fingerprint(self._pools),
             "pictures": self._sent_as,
@@ -233,7 +238,7 @@ class AsksLabels:
         """Nothing: every request brings its names along."""
 
     def observe(self, cases: Sequence[Case]) -> Generator[pl.DataFrame, None, None]:
-        return observe_choices(self._model, cases, self._names_for)
+        return observe_choices(self._model, cases, self._names_for, self._show)
 
     def _names_for(self, case: Case) -> Sequence[str]:
         return self._pools[self._stratum[case.identity]]

@@ -10,6 +10,7 @@ from typing import Final
 from rich.console import Console
 
 from vlmaudit.audits import asked
+from vlmaudit.audits.asking import Show, open_case
 from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.observed import TEXTS
 from vlmaudit.audits.identity_inference.run import conclude_run, conclusion_settings
@@ -24,7 +25,14 @@ from vlmaudit.execution.checking import read_known_answers
 from vlmaudit.execution.identity_askers import AsksEmbeddings, AsksLabels
 from vlmaudit.execution.plan import Blocks, Picture, deal
 from vlmaudit.execution.progress import say
-from vlmaudit.execution.running import ask_what_is_left, first_people, keep_design, list_all
+from vlmaudit.execution.running import (
+    ask_what_is_left,
+    conditions_of,
+    first_people,
+    keep_design,
+    list_all,
+    look_at_pictures,
+)
 from vlmaudit.execution.target import Target
 from vlmaudit.models.loading import kind_of, load_contrastive, load_label_only
 from vlmaudit.models.memory import PICTURES_A_BATCH
@@ -62,17 +70,25 @@ def run_identity_inference(
     Raises:
         AuditError: People, names, model or run folder cannot be used; the message says why.
     """
+    conditions = conditions_of(settings.conditions, target, settings.seed)
     study = _read_study(target, settings, console)
+    show = conditions.show if conditions else open_case
     run = RunFolder(target.out)
     run.make(fresh=target.fresh)
-    with run.driven(), _opened(target, study, settings, console) as asker:
+    with run.driven(), _opened(target, study, settings, show, console) as asker:
+
+        def enter() -> Blocks:
+            look_at_pictures(run, study.pictures, conditions, console)
+            shown = conditions.under_all(study.pictures) if conditions else study.pictures
+            return _enter(run, study, shown, asker, target.model)
+
         is_through = ask_what_is_left(
             run,
             target,
             asker,
             manifest=_manifest(target, asker, settings),
-            enter_cases=lambda: _enter(run, study, asker, target.model),
-            notices=study.notices,
+            enter_cases=enter,
+            notices=[*study.notices, *(conditions.notices if conditions else ())],
             console=console,
         )
     if not is_through:
@@ -88,14 +104,14 @@ def run_identity_inference(
 
 @contextmanager
 def _opened(
-    target: Target, study: _Study, settings: IdentityInference, console: Console
+    target: Target, study: _Study, settings: IdentityInference, show: Show, console: Console
 ) -> Iterator[Asker]:
     """The model, ready to be asked in the way it can be."""
     names = [*study.names, *study.decoys]
     if kind_of(target.model) == "label_only":
         with closing(load_label_only(target.model, patience=target.patience)) as endpoint:
             persons = [*study.audited, *study.controls]
-            yield AsksLabels(endpoint, persons, names, settings, sent_as=SENT_AS)
+            yield AsksLabels(endpoint, persons, names, settings, sent_as=SENT_AS, show=show)
         return
     say(console, f"Loading {target.model} …")
     model = load_contrastive(
@@ -103,7 +119,9 @@ def _opened(
     )
     with ThreadPoolExecutor(_DECODERS) as pool:
         known = read_known_answers(target.model)
-        yield AsksEmbeddings(model, names, settings, known=known, batch=_batch(target), pool=pool)
+        yield AsksEmbeddings(
+            model, names, settings, known=known, batch=_batch(target), pool=pool, show=show
+        )
 
 
 def _batch(target: Target) -> int:
@@ -115,9 +133,11 @@ def _batch(target: Target) -> int:
     return PICTURES_A_BATCH if has_gpu and target.device != "cpu" else _ON_A_CPU
 
 
-def _enter(run: RunFolder, study: _Study, asker: Asker, spec: str) -> Blocks:
+def _enter(
+    run: RunFolder, study: _Study, pictures: Sequence[Picture], asker: Asker, spec: str
+) -> Blocks:
     """Write down whom and what the run asks about, dealt into blocks."""
-    blocks = deal(study.pictures, asker.record, run.private / "plan.parquet", ask=asker.questions)
+    blocks = deal(pictures, asker.record, run.private / "plan.parquet", ask=asker.questions)
     write_cases(run.private, blocks)
     asked.write_people(run.private, study.audited, study.controls)
     asked.write_names(run.private, study.names, study.decoys, outdated=run.private / TEXTS)

@@ -5,10 +5,12 @@ from collections.abc import Generator, Mapping, Sequence
 import polars as pl
 from rich.console import Console
 
+from vlmaudit.audits.asking import Show, open_case
 from vlmaudit.audits.name_leakage.observe import COLUMNS, observe
 from vlmaudit.audits.name_leakage.questions import scoring_question
-from vlmaudit.audits.name_leakage.settings import NameLeakage
+from vlmaudit.audits.name_leakage.settings import NULLS, NameLeakage
 from vlmaudit.data.candidates import Candidate, stratum
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import Person
 from vlmaudit.execution.announce import Work
 from vlmaudit.execution.plan import Picture, Question
@@ -38,6 +40,7 @@ class AsksInWords:
         settings: NameLeakage,
         *,
         known: KnownAnswers | None,
+        show: Show = open_case,
     ) -> None:
         """Take a loaded model.
 
@@ -47,10 +50,12 @@ class AsksInWords:
             people: Whom the pictures show.
             settings: For prompts and strata.
             known: What the model said when somebody last looked, if that was kept.
+            show: Gives the picture of a case under its condition.
         """
         self._model = model
         self._settings = settings
         self._known = known
+        self._show = show
         self._stratum = {
             person.identity: stratum(person.sex, person.origin, settings.pool) for person in people
         }
@@ -61,6 +66,8 @@ class AsksInWords:
             Question(prompt.id, fingerprint([prompt.text, "greedy", limit]))
             for prompt in settings.prompts
         ]
+        elsewhere = {prompt.id for prompt in settings.asked_elsewhere}
+        self._asked_elsewhere = [one for one in self._asked if one.text in elsewhere]
         self._scored = {
             key: [
                 Question(scoring_question(prompt.id), fingerprint([prompt.text, names]))
@@ -90,6 +97,7 @@ class AsksInWords:
         return {
             "answers": "words",
             "prompts": [prompt.id for prompt in self._settings.prompts],
+            "condition_prompts": [prompt.id for prompt in self._settings.condition_prompts],
             "scored_prompts": [prompt.id for prompt in scored],
             "names": fingerprint(self._names) if self._scores else None,
             "max_new_tokens": self._settings.max_new_tokens,
@@ -106,7 +114,9 @@ class AsksInWords:
             return check_generative(self._model, known=self._known, advance=advance)
 
     def questions(self, picture: Picture) -> Sequence[Question]:
-        """Every prompt; names are scored on pictures of the study's people alone."""
+        """Every prompt about pictures as they are, on which alone names are scored, too."""
+        if picture.condition not in {ORIGINAL, *NULLS}:
+            return self._asked_elsewhere
         if not self._scores or not picture.identity:
             return self._asked
         return [*self._asked, *self._scored[self._stratum[picture.identity]]]
@@ -141,4 +151,5 @@ class AsksInWords:
             texts={prompt.id: prompt.text for prompt in self._settings.prompts}
             | {prompt.id: prompt.text for prompt in self._settings.scored_prompts},
             names_for=lambda case: self._names[self._stratum[case.identity]],
+            show=self._show,
         )

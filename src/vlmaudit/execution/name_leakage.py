@@ -10,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from vlmaudit.audits import asked
+from vlmaudit.audits.asking import open_case
 from vlmaudit.audits.name_leakage.finding import Finding
 from vlmaudit.audits.name_leakage.observed import pools_of
 from vlmaudit.audits.name_leakage.run import AUDIT, conclude_run, conclusion_settings
@@ -24,7 +25,14 @@ from vlmaudit.execution.checking import read_known_answers
 from vlmaudit.execution.leakage_asker import AsksInWords
 from vlmaudit.execution.plan import Blocks, Picture, deal
 from vlmaudit.execution.progress import say
-from vlmaudit.execution.running import ask_what_is_left, first_people, keep_design, list_all
+from vlmaudit.execution.running import (
+    ask_what_is_left,
+    conditions_of,
+    first_people,
+    keep_design,
+    list_all,
+    look_at_pictures,
+)
 from vlmaudit.execution.target import Target
 from vlmaudit.lab.people import draw_people, take_pictures
 from vlmaudit.models.base import ChecksSharing
@@ -77,6 +85,7 @@ def run_name_leakage(
     Raises:
         AuditError: People, names, model or run folder cannot be used; the message says why.
     """
+    conditions = conditions_of(settings.conditions, target, settings.seed)
     study = _read_study(target, settings, console)
     run = RunFolder(target.out)
     run.make(fresh=target.fresh)
@@ -84,21 +93,32 @@ def run_name_leakage(
     with run.driven(), closing(load_generative(target.model, options)) as model:
         if isinstance(model, ChecksSharing) and model.sharing_notice:
             say(console, model.sharing_notice)
-        pictures = [*study.pictures, *_nulls(run.private / _SHOWN, settings)]
+        shown = conditions.under_all(study.pictures) if conditions else study.pictures
+        pictures = [*shown, *_nulls(run.private / _SHOWN, settings)]
         asker = AsksInWords(
             model,
             pools_of([*study.names, *study.decoys], settings.pool),
             study.people,
             settings,
             known=read_known_answers(target.model),
+            show=conditions.show if conditions else open_case,
         )
+
+        def enter() -> Blocks:
+            look_at_pictures(run, study.pictures, conditions, console)
+            return _enter(run, study, pictures, asker, target.model)
+
         is_through = ask_what_is_left(
             run,
             target,
             asker,
             manifest=_manifest(target, asker, settings),
-            enter_cases=lambda: _enter(run, study, pictures, asker, target.model),
-            notices=[*study.notices, *asker.notices],
+            enter_cases=enter,
+            notices=[
+                *study.notices,
+                *asker.notices,
+                *(conditions.notices if conditions else ()),
+            ],
             console=console,
         )
     if not is_through:

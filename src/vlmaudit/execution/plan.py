@@ -9,6 +9,7 @@ from typing import Final
 
 import polars as pl
 
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import People
 from vlmaudit.data.images import PictureError, picture_digest
 from vlmaudit.data.paths import spelt
@@ -18,8 +19,6 @@ from vlmaudit.results.cases import Case, Role
 from vlmaudit.results.fingerprint import case_key, fingerprint
 from vlmaudit.results.records import ModelRecord
 from vlmaudit.results.sealed import read_table, write_table
-
-ORIGINAL: Final = "original"
 
 _READERS: Final = 4
 _A_SHARD: Final = re.compile(r"(\d{1,9})/(\d{1,9})")

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
 from vlmaudit.audits import asked
+from vlmaudit.audits.condition_rows import FILE as FACTS
+from vlmaudit.audits.condition_rows import read_facts, write_facts
 from vlmaudit.audits.design import read_design
 from vlmaudit.data.identities import People
 from vlmaudit.errors import InputError
@@ -27,6 +29,9 @@ from vlmaudit.results.numbers import count, counted
 from vlmaudit.results.reuse import Reusable
 from vlmaudit.results.run_folder import Manifest, RunFolder
 from vlmaudit.results.sealed import write_json
+
+if TYPE_CHECKING:
+    from vlmaudit.execution.conditions import Conditions
 
 MIXED: Final = "The answers come from more than one set of library versions (--allow-mixed)."
 _BUSY: Final = "Waiting for another process that prepares this run …"
@@ -169,6 +174,34 @@ def list_all(
             pictures += others
             notices += [f"Controls: {notice}" for notice in (*controls.notices, *more)]
     return pictures, notices
+
+
+def conditions_of(texts: Sequence[str], target: Target, seed: int) -> "Conditions | None":
+    """Who shows pictures under these conditions; None where they are shown as they are.
+
+    Raises:
+        InputError: A finder cannot be used.
+    """
+    if len(texts) == 1:
+        return None
+    # Only here: what changes pictures is an extra of its own, and slow to load.
+    from vlmaudit.execution.conditions import open_conditions
+
+    device = "cpu" if target.device == "auto" else target.device
+    return open_conditions(texts, target.looks, seed=seed, device=device)
+
+
+def look_at_pictures(
+    run: RunFolder,
+    pictures: Sequence[Picture],
+    conditions: "Conditions | None",
+    console: Console,
+) -> None:
+    """Write down what was found in the pictures of a run that are to be changed."""
+    if conditions is None:
+        (run.private / FACTS).unlink(missing_ok=True)
+        return
+    write_facts(run.private, conditions.look(pictures, read_facts(run.private), console))
 
 
 def keep_design(spec: str, run: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlmaudit.execution.looks import Looks
 from vlmaudit.execution.plan import Shard
 from vlmaudit.models.patience import Patience
 
@@ -17,6 +18,7 @@ class Target:
         reuse: Another run, whose answers to the same cases are taken over.
         retry: Whether what failed for the time being is asked again.
         allow_mixed: Whether a run may go on under other library versions.
+        looks: Who finds what conditions take away.
     """
 
     model: str
@@ -34,3 +36,4 @@ class Target:
     reuse: Path | None = None
     retry: bool = True
     allow_mixed: bool = False
+    looks: Looks = field(default_factory=Looks)

@@ -1,7 +1,6 @@
 """Text embeddings kept across runs: the text tower is the real cost on a CPU."""
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,17 +11,11 @@ from jaxtyping import Float
 
 from vlmaudit.errors import RunError
 from vlmaudit.models.base import ContrastiveModel
+from vlmaudit.results.caches import cache_folder
 from vlmaudit.results.files import make_private
 from vlmaudit.results.fingerprint import fingerprint
 
 _CHUNK = 2048  # texts between two commits: what an interruption may cost
-
-
-def cache_folder() -> Path:
-    """Where caches live: ``$VLMAUDIT_CACHE``, else ``vlmaudit`` in the user's cache folder."""
-    if own := os.environ.get("VLMAUDIT_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlmaudit"
 
 
 class CachedTexts:

@@ -15,6 +15,7 @@ from vlmaudit.models.loading import ModelSpec
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.models.scripting import (
     CONTRASTIVE_KEYS,
+    background_in,
     colour_of,
     content_of,
     face_in,
@@ -43,6 +44,9 @@ class Rule(Record):
     """
 
     face: str | None = Field(default=None, description="Colour of the picture's centre pixel.")
+    background: str | None = Field(
+        default=None, description="Colour of the picture's first pixel, in the upper left."
+    )
     without_picture: bool | None = Field(default=None, description="Whether no picture is shown.")
     prompt: str | None = Field(default=None, description="What the prompt holds, to the letter.")
     answer: str | None = Field(default=None, description="The words; may be empty.")
@@ -50,28 +54,30 @@ class Rule(Record):
     transient: bool = Field(default=False, description="Whether the failure may pass.")
     finish: Literal["stop", "length"] = Field(default="stop", description="Cut off, or not.")
 
-    @field_validator("face")
+    @field_validator("face", "background")
     @classmethod
-    def _is_colour(cls, face: str | None) -> str | None:
-        return None if face is None else colour_of(face)
+    def _is_colour(cls, colour: str | None) -> str | None:
+        return None if colour is None else colour_of(colour)
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         if (self.answer is None) == (self.fails is None):
             raise ValueError('a rule has either an "answer" or "fails"')
-        if self.face is not None and self.without_picture:
-            raise ValueError("there is no face without a picture")
+        if (self.face or self.background) and self.without_picture:
+            raise ValueError("there is no face and no background without a picture")
         return self
 
-    def fits(self, face: str | None, prompt: str) -> bool:
+    def fits(self, face: str | None, background: str | None, prompt: str) -> bool:
         """Whether it speaks of this question.
 
         Args:
             face: As in the picture; None without any.
+            background: As in the picture; None without any.
             prompt: The words of a user.
         """
         return (
             self.face in {None, face}
+            and self.background in {None, background}
             and self.without_picture in {None, face is None}
             and (self.prompt is None or self.prompt in prompt)
         )
@@ -154,12 +160,14 @@ class Says:
     def answer(self, image: Image | None, prompts: Sequence[str]) -> Iterator[Answer | Failed]:
         """One outcome a prompt, in order: what the first rule that fits says."""
         try:
-            face = None if image is None else face_in(as_rgb(image))
+            picture = None if image is None else as_rgb(image)
         except PictureError as problem:
             yield from [Failed(str(problem), is_transient=False)] * len(prompts)
             return
+        face = None if picture is None else face_in(picture)
+        background = None if picture is None else background_in(picture)
         for prompt in prompts:
-            yield self._outcome(face, prompt)
+            yield self._outcome(face, background, prompt)
 
     def log_likelihood(
         self, image: Image | None, prompt: str, answers: Sequence[str]
@@ -177,8 +185,8 @@ class Says:
     def close(self) -> None:
         """Nothing is held; may be called again."""
 
-    def _outcome(self, face: str | None, prompt: str) -> Answer | Failed:
-        rule = next((rule for rule in self._rules if rule.fits(face, prompt)), None)
+    def _outcome(self, face: str | None, background: str | None, prompt: str) -> Answer | Failed:
+        rule = next((rule for rule in self._rules if rule.fits(face, background, prompt)), None)
         if rule is not None and rule.fails is not None:
             return Failed(rule.fails, rule.transient)
         text = self._otherwise if rule is None else rule.answer or ""

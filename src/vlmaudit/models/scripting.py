@@ -72,6 +72,12 @@ def face_in(picture: Image) -> str:
     return "#" + bytes(centre).hex()
 
 
+def background_in(picture: Image) -> str:
+    """The colour of an RGB picture's first pixel, which stands for what is behind a person."""
+    corner: UInt8[np.ndarray, " 3"] = np.asarray(picture)[0, 0]
+    return "#" + bytes(corner).hex()
+
+
 def content_of(picture: Image) -> bytes:
     """All of a picture's pixels and its shape."""
     return f"{picture.width}x{picture.height}".encode() + picture.tobytes()

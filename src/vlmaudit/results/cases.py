@@ -18,6 +18,7 @@ _SCHEMA: Final = {
     "block": pl.Int64,
     "identity": pl.String,
     "image": pl.String,
+    "condition": pl.String,
     "question": pl.String,
 }
 
@@ -41,11 +42,14 @@ class Case:
 
 
 def write_cases(private: Path, blocks: Mapping[int, Sequence[Case]]) -> None:
-    """Write a row a case: ``case, block, identity, image, question``."""
+    """Write a row a case: ``case, block, identity, image, condition, question``."""
     # Block by block: Python's rows take ten times the room of the table's.
     tables = [
         pl.DataFrame(
-            [(case.key, block, case.identity, case.image, case.question) for case in cases],
+            [
+                (case.key, block, case.identity, case.image, case.condition, case.question)
+                for case in cases
+            ],
             schema=_SCHEMA,
             orient="row",
         )
@@ -61,9 +65,15 @@ def read_cases(private: Path) -> pl.DataFrame:
         RunError: The file is missing or damaged.
     """
     try:
-        return read_table(private / FILE, mend="run the same command again to have it anew.")
+        table = read_table(private / FILE, mend="run the same command again to have it anew.")
     except FileNotFoundError as problem:
         raise RunError(
             f"{private.parent}: stopped before it was known what to ask; run the same command "
             "again to go on."
         ) from problem
+    if table.columns != list(_SCHEMA):
+        raise RunError(
+            f"{private.parent}: made by an earlier version; run the same command again, and what "
+            "was answered is taken over."
+        )
+    return table

@@ -18,7 +18,7 @@ from vlmaudit.results.locks import locked, try_lock
 from vlmaudit.results.records import ModelRecord, Record
 
 Observation: TypeAlias = dict[str, str | int | list[str] | None]
-Conclusion: TypeAlias = dict[str, str | int | float | list[int] | None]
+Conclusion: TypeAlias = dict[str, str | int | float | list[int] | list[str] | None]
 
 
 # Files in the run's root that are written by whoever has the run prepared.

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Literal
 
+from vlmaudit.audits.condition_rows import ConditionRow
 from vlmaudit.audits.design import Design
 from vlmaudit.audits.identity_inference import gates
 from vlmaudit.audits.identity_inference.attack import attack, confusions, curve
 from vlmaudit.audits.identity_inference.claims import claims
+from vlmaudit.audits.identity_inference.conditions import UnderCondition, shown_rows
 from vlmaudit.audits.identity_inference.decisions import Decision, decide
 from vlmaudit.audits.identity_inference.evidence import Evidence
 from vlmaudit.audits.identity_inference.finding import Finding, GroupRow, PersonRow
@@ -43,6 +45,8 @@ def conclude(
     model: ModelRecord | None = None,
     design: Design | None = None,
     notices: Sequence[str] = (),
+    conditions: Sequence[UnderCondition] = (),
+    facts: Sequence[ConditionRow] = (),
 ) -> Finding:
     """The finding that the evidence supports under the settings' protocol.
 
@@ -55,6 +59,9 @@ def conclude(
         model: Who answered; None for tables from elsewhere.
         design: How people were planted, where that is on record.
         notices: What was noticed on the way, for the reader.
+        conditions: The evidence of pictures under conditions, each beside that of the same
+            pictures as they are.
+        facts: What was done to these pictures.
     """
     people = conformal_p_values(_rows(evidence, settings, design), settings)
     groups = _groups(people, settings, design)
@@ -82,6 +89,8 @@ def conclude(
         occurrences=bins,
         confusions=confusions(attacks, people, settings),
         comparison=compare(by["paper"], by["audit"], settings),
+        conditions=list(facts),
+        shown=shown_rows(conditions, lambda some: _rows(some, settings, design), settings),
         claims=claims(people),
         notes=[*notices, *checked.notes, *unbinned(people, bins, design)],
     )

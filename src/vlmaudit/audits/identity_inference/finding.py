@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vlmaudit.audits.condition_rows import ConditionRow
 from vlmaudit.results.records import Estimate, Failures, Gate, ModelRecord, Record, Test
 from vlmaudit.results.vocabulary import Protocol, Verdict
 
@@ -68,6 +69,29 @@ class GroupRow(Record):
     is_member: bool | None = Field(description="True: the rate is a TPR; False: an FPR.")
     detected: Estimate = Field(description="Share detected by this finding's protocol.")
     by_votes: Estimate = Field(description="Share with S of at least tau, in this pool.")
+
+
+class ShownRow(Record):
+    """What comes out when pictures are shown under a condition, against as they are."""
+
+    condition: str
+    people: int = Field(description="People with pictures under both.")
+    pictures: int = Field(description="Their pictures under the condition.")
+    failed: int = Field(description="Pictures without an answer.")
+    detected: Estimate = Field(description="Share detected under the condition.")
+    detected_plain: Estimate = Field(description="Share detected on the same pictures as they are.")
+    detected_change: Estimate | None = Field(
+        description="The first minus the second, by person; None: nobody has both decisions."
+    )
+    detected_p: float | None = Field(description="Sign flips over people.")
+    by_votes: Estimate = Field(description="Share with S of at least tau under the condition.")
+    z: Estimate = Field(description="Mean face-name interaction under the condition, in SDs.")
+    z_plain: Estimate = Field(description="The same of the same pictures as they are.")
+    z_change: Estimate | None = Field(description="The first minus the second, by person.")
+    z_p: float | None = Field(description="Sign flips over people, two-sided.")
+    z_p_adjusted: float | None = Field(
+        default=None, description="Benjamini-Hochberg over conditions."
+    )
 
 
 class CurvePoint(Record):
@@ -200,6 +224,12 @@ class Finding(Record):
     )
     comparison: Comparison | None = Field(
         default=None, description="Both protocols on the same observations."
+    )
+    conditions: list[ConditionRow] = Field(
+        default_factory=list, description="What was done to pictures, and whether it worked."
+    )
+    shown: list[ShownRow] = Field(
+        default_factory=list, description="What comes out under each condition."
     )
     claims: Claims | None = Field(
         default=None, description="What a claim on the false-positive rate would need."

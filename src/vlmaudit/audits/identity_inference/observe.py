@@ -11,7 +11,14 @@ import polars as pl
 from jaxtyping import Float
 from PIL.Image import Image
 
-from vlmaudit.audits.asking import NO_MEMORY, NOT_NUMBERS, open_case, outcome_rows, side_by_side
+from vlmaudit.audits.asking import (
+    NO_MEMORY,
+    NOT_NUMBERS,
+    Show,
+    open_case,
+    outcome_rows,
+    side_by_side,
+)
 from vlmaudit.data.candidates import Candidate
 from vlmaudit.data.templates import fill
 from vlmaudit.errors import ModelError, OutOfMemoryError
@@ -48,7 +55,13 @@ def embedding_columns(dim: int) -> Schema:
 
 
 def observe_pictures(
-    model: ContrastiveModel, cases: Sequence[Case], *, dim: int, batch: int, pool: Executor
+    model: ContrastiveModel,
+    cases: Sequence[Case],
+    *,
+    dim: int,
+    batch: int,
+    pool: Executor,
+    show: Show = open_case,
 ) -> Generator[pl.DataFrame, None, None]:
     """The embedding of every picture, batch by batch; a failure is a row with its reason.
 
@@ -58,11 +71,12 @@ def observe_pictures(
         dim: Length of an embedding.
         batch: Pictures a batch, and so what a kill may cost.
         pool: Decodes pictures side by side.
+        show: Gives the picture of a case under its condition.
     """
     columns = embedding_columns(dim)
     for start in range(0, len(cases), batch):
         some = cases[start : start + batch]
-        opened = list(pool.map(open_case, some))
+        opened = list(pool.map(show, some))
         rows = iter(_embeddings(model, [each for each in opened if isinstance(each, Image)]))
         results = [next(rows) if isinstance(each, Image) else each for each in opened]
         answers = [
@@ -93,6 +107,7 @@ def observe_choices(
     model: LabelOnlyModel,
     cases: Sequence[Case],
     names_for: Callable[[Case], Sequence[str]],
+    show: Show = open_case,
 ) -> Generator[pl.DataFrame, None, None]:
     """Which name each template gives each picture, as the answers come in.
 
@@ -100,14 +115,17 @@ def observe_choices(
         model: Whom to ask, about as many pictures at once as it allows.
         cases: A picture and a template each; those of one picture stand together.
         names_for: The names that the picture of a case may be given.
+        show: Gives the picture of a case under its condition.
 
     Raises:
         ModelError: Asking on makes no sense.
     """
-    groups = [list(group) for _, group in groupby(cases, key=lambda case: case.path)]
+    groups = [
+        list(group) for _, group in groupby(cases, key=lambda case: (case.path, case.condition))
+    ]
     return side_by_side(
         groups,
-        lambda some: _choices(model, some, names_for),
+        lambda some: _choices(model, some, names_for, show),
         concurrency=model.concurrency,
         table=_choice_table,
     )
@@ -117,10 +135,13 @@ _Arrival = tuple[Case, "Choice | Failed"]
 
 
 def _choices(
-    model: LabelOnlyModel, cases: Sequence[Case], names_for: Callable[[Case], Sequence[str]]
+    model: LabelOnlyModel,
+    cases: Sequence[Case],
+    names_for: Callable[[Case], Sequence[str]],
+    show: Show,
 ) -> Iterator[_Arrival]:
     """The outcomes of one picture's questions, with names in place of sentences."""
-    picture = open_case(cases[0])
+    picture = show(cases[0])
     if isinstance(picture, Failed):
         yield from ((case, picture) for case in cases)
         return

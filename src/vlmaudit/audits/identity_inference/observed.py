@@ -1,7 +1,7 @@
 """What a run observed, as the conclusion reads it: plain tables and arrays, no model."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from vlmaudit.audits.asked import (
     stopped_early,
 )
 from vlmaudit.data.candidates import Candidate
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import Person
 from vlmaudit.results.blocks import BlockStore
 from vlmaudit.results.cases import read_cases
@@ -30,6 +31,10 @@ TEXTS: Final = "texts.npy"
 EMBEDDINGS: Final = "embeddings"
 LABELS: Final = "labels"
 """What a model answers, as the manifest says it."""
+
+
+Shown = Set[tuple[str, str]]
+"""Pictures, by identity and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,16 @@ def read_texts(private: Path) -> Float[np.ndarray, "names templates dim"] | None
     return read_array(private / TEXTS)
 
 
-def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
+def read_embeddings(
+    private: Path, model: ModelRecord, condition: str = ORIGINAL, shown: Shown | None = None
+) -> Embeddings:
     """Read what a contrastive model answered.
+
+    Args:
+        private: The run's private folder.
+        model: Who answered.
+        condition: How pictures were shown.
+        shown: The pictures that count, by identity and name; None: all of them.
 
     Raises:
         RunError: Something is missing: the run was stopped before it had asked every name.
@@ -123,7 +136,7 @@ def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
     texts = read_texts(private)
     if texts is None:
         raise stopped_early(private)
-    cases = read_cases(private)
+    cases = _cases(private, condition, shown)
     asked = set(cases["case"])
     rows: dict[str, Float[np.ndarray, " dim"]] = {}
     reasons: dict[str, str] = {}
@@ -147,13 +160,15 @@ def read_embeddings(private: Path, model: ModelRecord) -> Embeddings:
     )
 
 
-def read_choices(private: Path, model: ModelRecord) -> Choices:
-    """Read what a label-only model answered.
+def read_choices(
+    private: Path, model: ModelRecord, condition: str = ORIGINAL, shown: Shown | None = None
+) -> Choices:
+    """Read what a label-only model answered; see `read_embeddings`.
 
     Raises:
         RunError: The run was stopped before it was known what to ask.
     """
-    cases = read_cases(private)
+    cases = _cases(private, condition, shown)
     asked = set(cases["case"])
     reasons: dict[str, str] = {}
     tables = [pl.DataFrame(schema=dict.fromkeys(_ANSWER, pl.String))]
@@ -167,6 +182,16 @@ def read_choices(private: Path, model: ModelRecord) -> Choices:
         table=table.drop("case").sort("identity", "image", "template"),
         requests=len(cases),
     )
+
+
+def _cases(private: Path, condition: str, shown: Shown | None) -> pl.DataFrame:
+    cases = read_cases(private).filter(pl.col("condition") == condition)
+    if shown is None:
+        return cases
+    pairs = pl.DataFrame(
+        sorted(shown), schema={"identity": pl.String, "image": pl.String}, orient="row"
+    )
+    return cases.join(pairs, on=["identity", "image"], how="semi", maintain_order="left")
 
 
 _ANSWER: Final = ("case", "identity", "image", "template", "predicted")

@@ -8,8 +8,10 @@ from typing import Any, Final, Literal, cast
 
 import polars as pl
 
+from vlmaudit.audits.condition_rows import condition_rows, read_facts
 from vlmaudit.audits.design import read_design
 from vlmaudit.audits.identity_inference.conclude import conclude
+from vlmaudit.audits.identity_inference.conditions import UnderCondition
 from vlmaudit.audits.identity_inference.evidence import (
     Evidence,
     weigh_choices,
@@ -20,6 +22,7 @@ from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.audits.identity_inference.observed import (
     EMBEDDINGS,
     LABELS,
+    Shown,
     Study,
     read_choices,
     read_embeddings,
@@ -31,6 +34,7 @@ from vlmaudit.audits.identity_inference.votes import (
     write_votes,
 )
 from vlmaudit.data.candidates import read_candidates
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import read_people_table
 from vlmaudit.errors import RunError
 from vlmaudit.results.files import write_text, write_whole
@@ -68,7 +72,9 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
     another than the one the run was made with.
     """
     manifest = run.read_manifest()
-    study, evidence, failures = _READERS[str(manifest.observation["answers"])](run, settings)
+    read = _READERS[str(manifest.observation["answers"])]
+    study, evidence, failures = read(run, settings, ORIGINAL, None)
+    facts = read_facts(run.private)
     finding = conclude(
         evidence,
         settings,
@@ -76,6 +82,8 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
         model=study.model,
         design=read_design(study.design) if study.design else None,
         notices=[*study.notices, *_LIMITS[str(manifest.observation["answers"])]],
+        conditions=_under_conditions(run, settings, facts) if facts is not None else (),
+        facts=condition_rows(facts) if facts is not None else (),
     )
     is_main = settings.protocol == manifest.conclusion["protocol"]
     write_finding(finding, run.root / (FINDING if is_main else f"finding.{settings.protocol}.json"))
@@ -84,10 +92,28 @@ def conclude_run(run: RunFolder, settings: IdentityInference) -> Finding:
     return finding
 
 
+def _under_conditions(
+    run: RunFolder, settings: IdentityInference, facts: pl.DataFrame
+) -> list[UnderCondition]:
+    """The evidence under every condition, beside that of the same pictures as they are."""
+    read = _READERS[str(run.read_manifest().observation["answers"])]
+    found = []
+    for condition in settings.conditions[1:]:
+        mine = facts.filter(pl.col("condition") == condition)
+        if settings.protocol == "audit":  # where nothing was hidden, nothing is to be seen
+            mine = mine.filter(pl.col("lacks") == "")
+        shown = set(mine.select("identity", "image").iter_rows())
+        if shown:
+            _, changed, failures = read(run, settings, condition, shown)
+            _, plain, _ = read(run, settings, ORIGINAL, shown)
+            found.append(UnderCondition(condition, changed, plain, failures.failed))
+    return found
+
+
 def _weigh_embeddings(
-    run: RunFolder, settings: IdentityInference
+    run: RunFolder, settings: IdentityInference, condition: str, shown: Shown | None
 ) -> tuple[Study, list[Evidence], Failures]:
-    observed = read_embeddings(run.private, run.read_manifest().model)
+    observed = read_embeddings(run.private, run.read_manifest().model, condition, shown)
     asked = sum(map(len, observed.study.images.values())) + len(observed.study.failures)
     return (
         observed.study,
@@ -97,7 +123,7 @@ def _weigh_embeddings(
 
 
 def _weigh_choices(
-    run: RunFolder, settings: IdentityInference
+    run: RunFolder, settings: IdentityInference, condition: str, shown: Shown | None
 ) -> tuple[Study, list[Evidence], Failures]:
     manifest = run.read_manifest()
     if settings.pool != manifest.observation["pool"]:
@@ -106,7 +132,7 @@ def _weigh_choices(
             f'"{manifest.observation["pool"]}", and another pool is another question; leave out '
             "--pool, or ask anew in another folder."
         )
-    choices = read_choices(run.private, manifest.model)
+    choices = read_choices(run.private, manifest.model, condition, shown)
     return (
         choices.study,
         weigh_choices(choices, settings),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmaudit.data.candidates import POOLS, Pool
+from vlmaudit.data.conditions import ORIGINAL, parse_conditions
 from vlmaudit.data.templates import IDIA_TEMPLATES
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -28,6 +29,7 @@ class IdentityInference:
         pool: Which decoy names and control people someone is compared with.
         names: Decoy names a stratum (K).
         paper_pool: Names in the paper's pool: all study names, the rest decoys.
+        conditions: How pictures are shown, in canonical form; as they are, first of all.
         templates: Sentences with a ``{name}`` slot.
         tau: Templates that must agree on the true name for "member" (τ).
         alpha: Share of false discoveries among detected people.
@@ -42,6 +44,7 @@ class IdentityInference:
     pool: Pool = "same-origin"
     names: int = 1000
     paper_pool: int = 1000
+    conditions: tuple[str, ...] = (ORIGINAL,)
     templates: tuple[str, ...] = IDIA_TEMPLATES
     tau: int = 1
     alpha: float = 0.05
@@ -59,6 +62,9 @@ class IdentityInference:
         """
         if self.pool not in POOLS:
             raise InputError(f'--pool "{self.pool}": wanted one of {", ".join(POOLS)}.')
+        canonical = tuple(each.text for each in parse_conditions(self.conditions))
+        if self.conditions != canonical:
+            raise InputError(f"--conditions: wanted {', '.join(canonical)}, in this order.")
         if not 1 <= self.tau <= len(self.templates):
             raise InputError(f"--tau {self.tau}: wanted 1 to {len(self.templates)} (templates).")
         if not 1 <= self.names <= MOST_NAMES:

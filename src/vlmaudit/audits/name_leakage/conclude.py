@@ -5,10 +5,16 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
+from vlmaudit.audits.condition_rows import condition_rows, mark_hidden
 from vlmaudit.audits.design import Design, read_design
 from vlmaudit.audits.name_leakage import gates, overall
 from vlmaudit.audits.name_leakage.arms import arm_rows, words_of
-from vlmaudit.audits.name_leakage.contrasts import ORIGINAL, contrast_rows
+from vlmaudit.audits.name_leakage.conditions import (
+    condition_contrasts,
+    factorial_rows,
+    strata_rows,
+)
+from vlmaudit.audits.name_leakage.contrasts import contrast_rows
 from vlmaudit.audits.name_leakage.finding import ArmRow, Finding, NullRow, PersonRow
 from vlmaudit.audits.name_leakage.labels import LabelSheet, labelled_sample
 from vlmaudit.audits.name_leakage.likelihood import Likelihood, summed_up, weigh
@@ -22,6 +28,7 @@ from vlmaudit.audits.name_leakage.settings import NULLS, NameLeakage
 from vlmaudit.audits.name_leakage.tally import Tally, cohort_of
 from vlmaudit.audits.name_leakage.units import unit_rows
 from vlmaudit.audits.name_leakage.verdicts import judge
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.results.records import Failures, Gate
 from vlmaudit.seeds import stream
 from vlmaudit.stats.swapping import Lift, Swaps
@@ -95,18 +102,23 @@ def conclude(
     """
     outcomes = read_outcomes(observed, settings)
     design = read_design(observed.planted) if observed.planted else None
-    shown = outcomes.filter(~pl.col("condition").is_in(NULLS))
+    everything = mark_hidden(outcomes.filter(~pl.col("condition").is_in(NULLS)), observed.facts)
+    # A picture in which there was nothing to hide is no picture with something hidden. The paper
+    # knew of no such difference.
+    shown = everything if settings.protocol == "paper" else everything.filter("is_hidden")
     counted = _count(shown, observed, design, settings)
     nulls = null_rows(
         outcomes.filter(pl.col("condition").is_in(NULLS)), counted.tally, counted.cells
     )
-    failures = overall.failures(shown, observed.people)
+    failures = overall.failures(everything, observed.people)
     checked = _check(counted, nulls, failures, settings)
     verdict, sentence = judge(counted.lift, checked, settings)
     leaks = Counts(count_leaks(shown, "leaks_by_paper"), count_leaks(shown, "leaks_by_audit"))
     rates = rate_rows(counted.tally, counted.swaps, leaks, settings)
     units = unit_rows(counted.tally, counted.people)
     matcher = matcher_test()
+    leaks_by = f"leaks_by_{settings.protocol}"
+    chance = {"permutations": settings.permutations, "seed": settings.seed}
     finding = Finding(
         protocol=settings.protocol,
         model=observed.model,
@@ -121,14 +133,19 @@ def conclude(
         groups=group_rows(counted.tally, rates, counted.swaps),
         people=counted.people,
         nulls=nulls,
-        contrasts=contrast_rows(
-            units,
-            against=against.units if against else None,
-            model=observed.model.name if observed.model else "these answers",
-            other_model=against.name if against else "",
-            permutations=settings.permutations,
-            seed=settings.seed,
-        ),
+        contrasts=[
+            *contrast_rows(
+                units,
+                against=against.units if against else None,
+                model=observed.model.name if observed.model else "these answers",
+                other_model=against.name if against else "",
+                **chance,
+            ),
+            *condition_contrasts(shown, leaks_by, **chance),
+        ],
+        conditions=condition_rows(observed.facts) if observed.facts is not None else [],
+        strata=strata_rows(everything, leaks_by),
+        factorial=factorial_rows(shown, leaks_by, **chance),
         arms=counted.arms,
         likelihoods=summed_up(
             counted.likelihoods,
@@ -202,6 +219,7 @@ def _check(
 
 def _shown(settings: NameLeakage) -> dict[str, str | int | float | bool | None]:
     shown = asdict(settings)
-    for field in ("prompts", "scored_prompts"):
+    for field in ("prompts", "condition_prompts", "scored_prompts"):
         shown[field] = ", ".join(prompt["id"] for prompt in shown[field])
+    shown["conditions"] = ", ".join(settings.conditions)
     return shown

@@ -9,15 +9,15 @@ import polars as pl
 
 from vlmaudit.audits.name_leakage.finding import ContrastRow
 from vlmaudit.audits.name_leakage.rates import adjusted
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.results.records import Estimate
 from vlmaudit.seeds import stream
 from vlmaudit.stats.differences import contrast, equivalent
 
-ORIGINAL: Final = "original"
 SEPARATOR: Final = ": "
 """Stands between condition and prompt category in a units table's columns."""
 
-Kind = Literal["prompt", "condition", "model"]
+Kind = Literal["prompt", "model"]
 
 
 class _Pair(NamedTuple):
@@ -37,7 +37,7 @@ def contrast_rows(
     permutations: int,
     seed: int,
 ) -> list[ContrastRow]:
-    """Every pair of prompt categories, every condition against pictures as they are, two models.
+    """Every pair of prompt categories, and two models.
 
     Args:
         units: A row a person: ``identity``, and a leak rate a column called
@@ -49,8 +49,7 @@ def contrast_rows(
         seed: What they follow from.
     """
     rates = [column for column in units.columns if SEPARATOR in column]
-    pairs = [*_prompts(rates), *_conditions(rates)]
-    rows = [_row(pair, units, permutations, seed) for pair in pairs]
+    rows = [_row(pair, units, permutations, seed) for pair in _prompts(rates)]
     if against is not None:
         shared = [column for column in rates if column in against.columns]
         renamed = against.select("identity", *shared).rename({name: f"{name}'" for name in shared})
@@ -75,16 +74,6 @@ def _prompts(columns: Sequence[str]) -> list[_Pair]:
         _Pair("prompt", later, first, _column(ORIGINAL, later), _column(ORIGINAL, first))
         for first, later in combinations(sorted(groups), 2)
     ]
-
-
-def _conditions(columns: Sequence[str]) -> list[_Pair]:
-    pairs = []
-    for name in columns:
-        condition, _, group = name.partition(SEPARATOR)
-        plain = _column(ORIGINAL, group)
-        if condition != ORIGINAL and plain in columns:
-            pairs.append(_Pair("condition", name, plain, name, plain))
-    return pairs
 
 
 def _column(condition: str, group: str) -> str:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vlmaudit.audits.condition_rows import ConditionRow, FactorialRow, StratumRow
 from vlmaudit.results.records import Estimate, Failures, Gate, ModelRecord, Record, Test
 from vlmaudit.results.vocabulary import Protocol, Verdict
 
@@ -145,6 +146,17 @@ class ContrastRow(Record):
         description="Whether a difference of .10 or more is ruled out on both sides, at 5 % each; "
         "False is no proof of one.",
     )
+    first_rate: float | None = Field(
+        default=None, description="Mean over people of the first's rate, on what both were asked."
+    )
+    second_rate: float | None = Field(default=None, description="The same of the second.")
+    prompts: list[str] = Field(
+        default_factory=list,
+        description="Of two conditions: the prompts asked under both; others are left out.",
+    )
+    pictures: int | None = Field(
+        default=None, description="Of two conditions: the pictures shown under both."
+    )
 
 
 class ArmRow(Record):
@@ -233,6 +245,15 @@ class Finding(Record):
     people: list[PersonRow]
     nulls: list[NullRow]
     contrasts: list[ContrastRow]
+    conditions: list[ConditionRow] = Field(
+        default_factory=list, description="What was done to pictures, and whether it worked."
+    )
+    strata: list[StratumRow] = Field(
+        default_factory=list, description="Pictures in which something to be hidden was not found."
+    )
+    factorial: list[FactorialRow] = Field(
+        default_factory=list, description="Face and context, each there or taken away."
+    )
     arms: list[ArmRow] = Field(default_factory=list, description="Of a planted design.")
     likelihoods: Likelihoods | None = None
     matcher: MatcherTest

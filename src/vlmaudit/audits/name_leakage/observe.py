@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from PIL.Image import Image
 from vlmaudit.audits.asking import (
     NO_MEMORY,
     NOT_NUMBERS,
+    Show,
     open_case,
     outcome_rows,
     side_by_side,
@@ -50,6 +52,7 @@ def observe(
     *,
     texts: Mapping[str, str],
     names_for: Callable[[Case], Sequence[str]],
+    show: Show = open_case,
 ) -> Generator[pl.DataFrame, None, None]:
     """What the model answers, as it comes in; a failure is a row with its reason.
 
@@ -58,18 +61,23 @@ def observe(
         cases: A picture and a prompt each; those of one picture stand together.
         texts: The words of every prompt, by id.
         names_for: The names whose likelihood is asked for about the picture of a case.
+        show: Gives the picture of a case under its condition.
 
     Raises:
         ModelError: Asking on makes no sense.
     """
-    groups = [list(group) for _, group in groupby(cases, key=lambda case: (case.path, case.image))]
+    groups = [list(group) for _, group in groupby(cases, key=_shown)]
 
     def ask(some: Sequence[Case]) -> Iterator[_Outcome]:
-        return _ask(model, some, texts, names_for)
+        return _ask(model, some, texts, names_for, show)
 
     if model.concurrency > 1:
         return side_by_side(groups, ask, concurrency=model.concurrency, table=_table)
     return _in_turn(groups, ask)
+
+
+def _shown(case: Case) -> tuple[Path, str, str]:
+    return case.path, case.image, case.condition
 
 
 def _in_turn(
@@ -93,9 +101,10 @@ def _ask(
     cases: Sequence[Case],
     texts: Mapping[str, str],
     names_for: Callable[[Case], Sequence[str]],
+    show: Show,
 ) -> Iterator[_Outcome]:
     """The outcomes of one picture's questions: answers first, then likelihoods."""
-    picture = None if cases[0].condition == NO_IMAGE else open_case(cases[0])
+    picture = None if cases[0].condition == NO_IMAGE else show(cases[0])
     if isinstance(picture, Failed):
         yield from ((case, picture) for case in cases)
         return

@@ -17,6 +17,7 @@ from vlmaudit.audits.asked import (
     read_persons,
     read_planted,
 )
+from vlmaudit.audits.condition_rows import read_facts
 from vlmaudit.audits.name_leakage.questions import is_scoring
 from vlmaudit.audits.name_leakage.settings import NO_IMAGE, NULLS
 from vlmaudit.data.candidates import Candidate, Pool, stratum
@@ -67,6 +68,8 @@ class Observed:
         planted: How people were planted, where the model comes with that record.
         model: Who answered; None for a table from elsewhere.
         tokens: Tokens of prompts and answers, where they were counted.
+        facts: What was found in the pictures that were changed; None where none was, and of
+            answers from elsewhere.
     """
 
     people: tuple[Person, ...]
@@ -77,6 +80,7 @@ class Observed:
     planted: Mapping[str, object] | None = None
     model: ModelRecord | None = None
     tokens: Mapping[str, int] | None = None
+    facts: pl.DataFrame | None = None
 
 
 def pools_of(names: Sequence[Candidate], pool: Pool) -> dict[str, tuple[Candidate, ...]]:
@@ -94,7 +98,7 @@ def read_run(private: Path, model: ModelRecord, pool: Pool) -> Observed:
         RunError: Something is missing or damaged.
     """
     people, _ = read_persons(private)
-    cases = read_cases(private).select("case", "identity", "image", "question")
+    cases = read_cases(private).select("case", "identity", "image", "condition", "question")
     names = read_names(private)
     tables, scores = [], []
     tokens: Counter[str] = Counter()
@@ -104,7 +108,7 @@ def read_run(private: Path, model: ModelRecord, pool: Pool) -> Observed:
         told = mine.filter(~is_scoring())
         tokens["prompt"] += int(told["prompt_tokens"].sum())
         tokens["answer"] += int(told["tokens"].sum())
-        tables.append(told.select("case", "condition", "answer", "finish", "status", "reason"))
+        tables.append(told.select("case", "answer", "finish", "status", "reason"))
     questions = cases.filter(~is_scoring("question")).rename({"question": "prompt"})
     answers = questions.join(pl.concat(tables) if tables else _NOTHING, on="case", how="left")
     candidates = tuple(Candidate(name, sex, origin) for name, sex, origin, _ in names.iter_rows())
@@ -116,13 +120,14 @@ def read_run(private: Path, model: ModelRecord, pool: Pool) -> Observed:
         notices=read_notices(private),
         planted=read_planted(private),
         model=model,
+        facts=read_facts(private),
         tokens={f"{kind} tokens": number for kind, number in tokens.items() if number},
     )
 
 
 _LIKELIHOODS: Final = "log_likelihoods"
 _NOTHING: Final = pl.DataFrame(
-    schema=dict.fromkeys(("case", "condition", "answer", "finish", "status", "reason"), pl.String)
+    schema=dict.fromkeys(("case", "answer", "finish", "status", "reason"), pl.String)
 )
 
 

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from vlmaudit.audits.name_leakage.contrasts import ORIGINAL
 from vlmaudit.audits.name_leakage.finding import MatcherTest, PersonRow
 from vlmaudit.audits.name_leakage.observed import FAILED
 from vlmaudit.audits.name_leakage.rates import (
@@ -20,6 +19,7 @@ from vlmaudit.audits.name_leakage.rates import (
 from vlmaudit.audits.name_leakage.settings import NULLS
 from vlmaudit.audits.name_leakage.tally import Tally
 from vlmaudit.audits.shares import share
+from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import Person
 from vlmaudit.data.prompts import PROMPTS
 from vlmaudit.results.records import Estimate, Failures, Test

@@ -13,7 +13,7 @@ from vlmaudit.audits.name_leakage.observed import Observed, read_answers, read_r
 from vlmaudit.audits.name_leakage.settings import NameLeakage
 from vlmaudit.audits.name_leakage.shown import choose_answers, write_shown
 from vlmaudit.data.identities import read_people_table
-from vlmaudit.data.prompts import PROMPTS
+from vlmaudit.data.prompts import PROMPTS, Prompt
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.results.files import make_private, write_text, write_whole
 from vlmaudit.results.run_folder import RunFolder
@@ -23,7 +23,7 @@ FINDING: Final = "finding.json"
 UNITS: Final = "units.parquet"
 OUTCOMES: Final = "outcomes.parquet"
 
-_OBSERVED: Final = ("prompts", "scored_prompts", "max_new_tokens")
+_OBSERVED: Final = ("prompts", "condition_prompts", "scored_prompts", "max_new_tokens")
 _OUTCOME_COLUMNS: Final = (
     "identity",
     "image",
@@ -39,6 +39,8 @@ _OUTCOME_COLUMNS: Final = (
 def conclusion_settings(settings: NameLeakage) -> dict[str, Any]:
     """The settings as the manifest keeps them; what was asked stands with the observation."""
     kept = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    # More conditions may come later: what was asked of others stays as it was.
+    kept["conditions"] = list(settings.conditions)
     return {key: value for key, value in kept.items() if key not in _OBSERVED}
 
 
@@ -46,10 +48,16 @@ def read_settings(run: RunFolder) -> NameLeakage:
     """The settings of a run, from its manifest."""
     manifest = run.read_manifest()
     asked = manifest.observation
+    concluded = cast("dict[str, Any]", manifest.conclusion)
+
+    def prompts(kind: str) -> tuple[Prompt, ...]:
+        return tuple(PROMPTS[id] for id in cast("list[str]", asked[kind]))
+
     return NameLeakage(
-        **cast("dict[str, Any]", manifest.conclusion),
-        prompts=tuple(PROMPTS[id] for id in cast("list[str]", asked["prompts"])),
-        scored_prompts=tuple(PROMPTS[id] for id in cast("list[str]", asked["scored_prompts"])),
+        **{**concluded, "conditions": tuple(concluded["conditions"])},
+        prompts=prompts("prompts"),
+        condition_prompts=prompts("condition_prompts"),
+        scored_prompts=prompts("scored_prompts"),
         max_new_tokens=cast("int", asked["max_new_tokens"]),
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmaudit.data.candidates import POOLS, Pool
+from vlmaudit.data.conditions import ORIGINAL, parse_conditions
 from vlmaudit.data.prompts import PROMPTS, Prompt
 from vlmaudit.errors import InputError
 from vlmaudit.results.vocabulary import Protocol
@@ -27,7 +28,10 @@ class NameLeakage:
     Attributes:
         protocol: ``audit`` matches names token by token and tests against swapped people;
             ``paper`` looks for the name anywhere in the answer.
-        prompts: What is asked about every picture.
+        prompts: What is asked about every picture as it is.
+        conditions: How pictures are shown, in canonical form; as they are, first of all.
+        condition_prompts: What is asked about pictures under the other conditions; the paper asks
+            the first phrasing of each category.
         max_new_tokens: Where an answer is cut off.
         names: Candidate names a stratum whose likelihood is compared with the true name's; 0
             leaves likelihoods out.
@@ -43,6 +47,10 @@ class NameLeakage:
 
     protocol: Protocol = "audit"
     prompts: tuple[Prompt, ...] = tuple(PROMPTS.values())
+    conditions: tuple[str, ...] = (ORIGINAL,)
+    condition_prompts: tuple[Prompt, ...] = tuple(
+        prompt for prompt in PROMPTS.values() if prompt.id.endswith("/R0")
+    )
     max_new_tokens: int = 64
     names: int = 1000
     pool: Pool = "same-origin"
@@ -64,6 +72,15 @@ class NameLeakage:
             raise InputError(f'--pool "{self.pool}": wanted one of {", ".join(POOLS)}.')
         if not self.prompts:
             raise InputError("--prompts: nothing to ask.")
+        canonical = tuple(each.text for each in parse_conditions(self.conditions))
+        if self.conditions != canonical:
+            raise InputError(f"--conditions: wanted {', '.join(canonical)}, in this order.")
+        if GREY in self.conditions:
+            raise InputError("--conditions: a grey picture is shown anyway; leave out grey.")
+        if len(self.conditions) > 1 and not self.asked_elsewhere:
+            raise InputError(
+                "--condition-prompts: none of --prompts; there would be nothing to compare with."
+            )
         if not 1 <= self.max_new_tokens <= 100_000:
             raise InputError(f"--max-new-tokens {self.max_new_tokens}: wanted 1 to 100,000.")
         if not 0 <= self.names <= MOST_NAMES:
@@ -74,3 +91,8 @@ class NameLeakage:
             raise InputError(f"--alpha {self.alpha}: wanted a share between 0 and 1.")
         if not 0 <= self.max_failures <= 1:
             raise InputError(f"--max-failures {self.max_failures}: wanted a share from 0 to 1.")
+
+    @property
+    def asked_elsewhere(self) -> tuple[Prompt, ...]:
+        """What is asked under other conditions: only what is asked of pictures as they are."""
+        return tuple(prompt for prompt in self.condition_prompts if prompt in self.prompts)
