@@ -216,3 +216,94 @@ def test_what_cannot_be_done_is_said_in_one_line(study, run, tmp_path, more, sai
     assert done.exit_code == 3
     assert said in done.output
     assert len(done.output.strip().splitlines()) == 1
+
+
+def test_identity_inference_shows_pictures_under_conditions(build_study, run, tmp_path):
+    study = build_study(tmp_path / "study")
+    boxes = ["image,left,top,width,height"]
+    for folder in (study.people, study.controls):
+        boxes += [f"{one.parent.name}/{one.name},4,4,4,4" for one in sorted(folder.glob("*/*.png"))]
+    table = tmp_path / "boxes.csv"
+    table.write_text("\n".join(boxes) + "\n")
+    out = tmp_path / "RUN"
+    more = ("--conditions", "masked,face-only", "--faces", f"boxes:{table}", "--alpha", ".02")
+    done = run(*study.arguments(out, *more))
+    assert done.exit_code == 0, done.output
+    finding = finding_of(out)
+    shown = {row["condition"]: row for row in finding["shown"]}
+    assert [*shown] == ["masked", "face-only"]
+    # The face is the centre pixel's colour: under a black box nobody is known, alone everybody is.
+    assert shown["masked"]["detected"]["value"] == 0
+    assert shown["masked"]["detected_plain"]["value"] == pytest.approx(8 / 24)
+    assert shown["masked"]["detected_change"]["value"] == pytest.approx(-8 / 24)
+    assert shown["masked"]["z_change"]["high"] < 0
+    assert shown["masked"]["z_p_adjusted"] < 0.05
+    assert shown["face-only"]["detected"]["value"] == pytest.approx(8 / 24)
+    assert shown["face-only"]["z_plain"] == shown["masked"]["z_plain"]
+    assert {row["condition"]: row["hidden"] for row in finding["conditions"]} == {
+        "masked": 24 * 5 + 60 * 5,
+        "face-only": 24 * 5 + 60 * 5,
+    }
+    # Pictures as they are say what they said without any condition.
+    plain = tmp_path / "PLAIN"
+    assert run(*study.arguments(plain, "--alpha", ".02")).exit_code == 0
+    assert finding_of(plain)["people"] == finding["people"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "What does the model recognise people by?" in page
+
+
+def test_a_folder_of_people_is_written_under_every_condition(study, run, tmp_path):
+    given = ("--faces", f"boxes:{study / 'boxes.csv'}", "--figures", f"masks:{study / 'masks'}")
+    out = tmp_path / "R"
+    command = (
+        *("images", "render", study / "people", "--out", out, "--limit", "2", *given),
+        *("--conditions", "white,pixelated:4", "--sheet"),
+    )
+    done = run(*command)
+    assert done.exit_code == 0, done.output
+    assert "pixelated:4" in done.output
+    identity = PEOPLE[0].identity
+    face, background = colours(0)
+    white = Image.open(out / "white" / identity / "0.png.png")
+    assert white.getpixel((0, 0)) == (255, 255, 255)
+    assert white.getpixel((SIDE // 2, SIDE // 2)) == tuple(bytes.fromhex(face[1:]))
+    plain = Image.open(out / "original" / identity / "0.png.png")
+    assert plain.getpixel((0, 0)) == tuple(bytes.fromhex(background[1:]))
+    assert (out / "pixelated-4" / "people.csv").exists()
+    assert Image.open(out / "sheets" / "sheet-001.png").width > 500
+    facts = pl.read_csv(out / "shown.csv")
+    assert facts.height == 2 * 2 * PICTURES
+    # It is read as a folder of people, and goes on where it was.
+    stamp = (out / "white" / identity / "0.png.png").stat().st_mtime_ns
+    assert run(*(one for one in command if one != "--sheet")).exit_code == 0
+    assert (out / "white" / identity / "0.png.png").stat().st_mtime_ns == stamp
+    elsewhere = run(*command[:-3], "--conditions", "white", "--figures", "grabcut")
+    assert elsewhere.exit_code == 3
+    assert "made with other finders" in elsewhere.output
+
+
+def test_faces_are_written_as_they_are_read(study, run, tmp_path):
+    table = tmp_path / "found.csv"
+    given = f"boxes:{study / 'boxes.csv'}"
+    done = run("images", "find", study / "people", "--out", table, "--faces", given)
+    assert done.exit_code == 0
+    assert "120 faces in 120 pictures, 0 of them without any" in done.output
+    again = tmp_path / "again.csv"
+    run("images", "find", study / "people", "--out", again, "--faces", f"boxes:{table}")
+    assert again.read_text() == table.read_text()
+
+
+def test_a_picture_that_cannot_be_read_is_said_and_loses_nothing(study, run, tmp_path):
+    people = tmp_path / "people" / "Ada_Lovelace"
+    people.mkdir(parents=True)
+    (people / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (30, 30), "#306090").save(people / "whole.png")
+    Image.new("CMYK", (1, 1)).save(people / "tiny.jpg")
+    Image.new("L", (64, 64), 99).save(people / "grey.png")
+    out = tmp_path / "R"
+    done = run("images", "render", people.parent, "--out", out, "--conditions", "white,pixelated")
+    assert done.exit_code == 0, done.output
+    assert "Not readable: Ada_Lovelace/broken.png" in done.output
+    assert (out / "white" / "Ada_Lovelace" / "tiny.jpg.png").exists()
+    facts = pl.read_csv(out / "shown.csv")
+    assert set(facts["lacks"]) == {"no person was found", "no face was found"}

@@ -9,6 +9,7 @@ from vlmaudit.cli import (
     conclude,
     demo,
     identity_inference,
+    images,
     lab,
     label,
     models,
@@ -37,6 +38,7 @@ app.command("conclude")(conclude.conclude)
 app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(models.app)
+app.add_typer(images.app)
 app.add_typer(lab.app)
 app.callback()(show_version)
 

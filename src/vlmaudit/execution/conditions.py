@@ -142,6 +142,25 @@ class Conditions:
         found = self._renderer.find(pixels, digest, case.image)
         return Image.fromarray(self._renderer.render(pixels, found, condition, case.image).pixels)
 
+    def render(self, picture: Picture) -> dict[str, Image.Image]:
+        """A picture under every condition; decoded once, and looked at once.
+
+        Raises:
+            PictureError: It cannot be read.
+        """
+        pixels = pixels_of(open_picture(picture.path))
+        found = self._renderer.find(pixels, picture.digest, picture.image)
+        return {
+            condition.text: Image.fromarray(
+                self._renderer.render(pixels, found, condition, picture.image).pixels
+            )
+            for condition in self._conditions
+        }
+
+    def names(self) -> dict[str, str]:
+        """Everything that decides what pictures look like, by condition."""
+        return {each.text: self._renderer.name(each) for each in self._conditions}
+
     def _shown_as(self, text: str) -> Condition | None:
         """The condition of that name; None for pictures as they are, and for nulls."""
         return next((one for one in self._conditions if one.steps and one.text == text), None)

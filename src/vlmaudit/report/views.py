@@ -7,6 +7,7 @@ from vlmaudit.audits.identity_inference.finding import Finding
 from vlmaudit.report.attacks import matrix_table, matrix_views, occurrence_view
 from vlmaudit.report.claims import claims_view
 from vlmaudit.report.comparison import comparison_view
+from vlmaudit.report.conditions import condition_table, hiding_sentences
 from vlmaudit.report.limits import does_not_prove, handling, proves
 from vlmaudit.report.parts import (
     ClaimsView,
@@ -24,6 +25,7 @@ from vlmaudit.report.parts import (
     Table,
 )
 from vlmaudit.report.people import people_tables, person_views
+from vlmaudit.report.shown import SHOWN_METHOD, shown_table
 from vlmaudit.report.tables import (
     curve_method,
     curve_table,
@@ -81,6 +83,10 @@ class ReportView:
     matrix_table: Table
     comparison: ComparisonView | None
     claims: ClaimsView | None
+    shown: Table | None
+    shown_method: str
+    hiding: Table
+    hiding_sentences: tuple[str, ...]
     people: PeopleTables
     picture_notes: tuple[str, ...]
     ranking: tuple[PersonView, ...]
@@ -135,6 +141,10 @@ def view(finding: Finding, pictures: Pictures = NO_PICTURES) -> ReportView:
         matrix_table=matrix_table(matrices),
         comparison=comparison_view(finding),
         claims=claims_view(finding),
+        shown=shown_table(finding.shown) if finding.shown else None,
+        shown_method=SHOWN_METHOD,
+        hiding=condition_table(finding.conditions),
+        hiding_sentences=hiding_sentences(finding.conditions, finding.protocol),
         people=people_tables(finding, people),
         picture_notes=pictures.notes,
         ranking=people,

@@ -27,7 +27,7 @@ _NULLS: Final = {
     "grey": ("A grey picture", "the person's own name, said of a grey picture"),
     "drawn": ("Drawn faces", "any name of the study, said of a drawn face"),
 }
-_KINDS: Final = {"prompt": "Prompts", "condition": "Conditions", "model": "Models"}
+_KINDS: Final = {"prompt": "Prompts", "model": "Models"}
 
 
 def share_cell(estimate: Estimate | None) -> Cell:
@@ -251,9 +251,11 @@ def null_table(finding: Finding) -> Table:
 
 
 def contrast_table(finding: Finding) -> Table:
-    """Two ways to ask or to show, compared person by person."""
+    """Two ways to ask, or two models, compared person by person."""
     rows = []
     for one in finding.contrasts:
+        if one.kind == "condition":  # these have a section of their own
+            continue
         p, below = adjusted(one.p, one.p_adjusted)
         first, second = (_side(one.kind, side) for side in (one.first, one.second))
         rows.append(

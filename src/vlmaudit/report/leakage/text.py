@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmaudit.audits.name_leakage.finding import Finding, PersonRow
-from vlmaudit.report.leakage.numbers import maybe_percent, points
+from vlmaudit.report.leakage.conditions import condition_totals
+from vlmaudit.report.leakage.numbers import maybe_percent, points, points_interval
 from vlmaudit.report.leakage.people import decision
 from vlmaudit.report.leakage.tables import group_null
 from vlmaudit.report.leakage.views import LeakageView, view
@@ -79,6 +80,11 @@ def _parts(finding: Finding, shown: LeakageView) -> Iterable[Text | Table | Padd
     if finding.groups:
         yield Text()
         yield _groups(finding)
+    if shown.conditions:
+        yield Text()
+        yield _conditions(finding)
+        for sentence in shown.conditions.effects:
+            yield _indented(sentence)
     if shown.ranking:
         yield Text()
         yield from _people(shown.ranking)
@@ -116,6 +122,26 @@ def _groups(finding: Finding) -> Table:
             Text(NO_VALUE if row.rate.value is None else interval(row.rate)),
             Text(maybe_percent(group_null(finding, row))),
             Text(NO_VALUE if lift is None else points(lift)),
+        )
+    return table
+
+
+def _conditions(finding: Finding) -> Table:
+    """How much each condition changes, over all prompts that were asked under it."""
+    table = _plain_table(expand=False)
+    table.add_column("Shown as", overflow="fold")
+    for heading in ("Named", "As it is", "Points", "95 % interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in condition_totals(finding):
+        value = row.difference.value
+        p = row.p if row.p_adjusted is None else row.p_adjusted
+        table.add_row(
+            Text(visible(row.first.rpartition(": ")[0])),
+            Text(maybe_percent(row.first_rate), style="bold"),
+            Text(maybe_percent(row.second_rate)),
+            Text(NO_VALUE if value is None else points(value)),
+            Text(points_interval(row.difference)),
+            Text(p_number(p)),
         )
     return table
 

@@ -8,6 +8,7 @@ import polars as pl
 from vlmaudit.audits.name_leakage.finding import Finding, PersonRow
 from vlmaudit.report.leakage import evidence, limits, origin, people, tables, wording
 from vlmaudit.report.leakage.answers import AnswersView, answers_view
+from vlmaudit.report.leakage.conditions import ConditionsView, conditions_view
 from vlmaudit.report.leakage.numbers import maybe_percent
 from vlmaudit.report.leakage.outcomes import OutcomeLook, outcomes_seen
 from vlmaudit.report.parts import Fact, GateView, Headline, PeopleTables, Pictures, Table
@@ -46,6 +47,7 @@ class LeakageView:
     arm_table: Table
     null_table: Table
     contrast_table: Table
+    conditions: ConditionsView | None
     likelihood_sentences: tuple[str, ...]
     hidden_table: Table | None
     matcher_sentences: tuple[str, ...]
@@ -110,6 +112,7 @@ def view(
         arm_table=evidence.arm_table(finding),
         null_table=tables.null_table(finding),
         contrast_table=tables.contrast_table(finding),
+        conditions=conditions_view(finding),
         likelihood_sentences=evidence.likelihood_sentences(finding),
         hidden_table=evidence.hidden_table(finding),
         matcher_sentences=evidence.matcher_sentences(finding),
