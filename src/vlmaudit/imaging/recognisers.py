@@ -25,6 +25,9 @@ _PLACES: Final = (
     (41.5, 92.4),
     (70.7, 92.2),
 )
+_DLIB_SIDE: Final = 150
+# dlib's network was trained on faces whose eyes stand here, in 150 x 150 pixels.
+_DLIB_EYES: Final = ((47.7, 47.1), (100.3, 47.1))
 FALSE_MATCHES: Final = 0.01
 """Share of pairs of different people that the threshold lets through."""
 _LEAST_PAIRS: Final = 100
@@ -108,12 +111,9 @@ class DlibRecogniser:
         return "dlib's ResNet"
 
     def describe(self, picture: Pixels, faces: Sequence[Face]) -> Float[np.ndarray, "faces dim"]:
-        import cv2
-
         rows = []
         for face in faces:
-            # Its own alignment stands the face a little smaller, in 150 x 150.
-            chip = cv2.resize(aligned(picture, face, zoom=0.8), (150, 150))
+            chip = aligned(picture, face, _DLIB_PLACES, _DLIB_SIDE)
             with self._lock:
                 rows.append(np.array(self._network.compute_face_descriptor(chip)))
         return _unit(np.stack(rows)) if rows else np.empty((0, 0), dtype=np.float32)
@@ -135,20 +135,40 @@ def load_recogniser(spec: str) -> FaceRecogniser:
     )
 
 
-def aligned(picture: Pixels, face: Face, *, zoom: float = 1.0) -> Pixels:
-    """A face in 112 x 112 pixels: turned and scaled by its points, or else its box a bit grown."""
+Places = Sequence[tuple[float, float]]
+
+
+def _moved(places: Places, eyes: Places) -> Places:
+    """All five points, scaled and shifted so that the first two, the eyes, stand elsewhere."""
+    points = np.array(places)
+    (left, top), (right, _) = eyes
+    scale = (right - left) / (points[1, 0] - points[0, 0])
+    return [(float(x), float(y)) for x, y in (points - points[0]) * scale + (left, top)]
+
+
+_DLIB_PLACES: Final = _moved(_PLACES, _DLIB_EYES)
+
+
+def aligned(picture: Pixels, face: Face, places: Places = _PLACES, side: int = _SIDE) -> Pixels:
+    """A face as a recogniser wants it: turned and scaled by its points, or else its box.
+
+    Args:
+        picture: In which it is.
+        face: Where it is.
+        places: Where its points are to stand.
+        side: Pixels a side.
+    """
     import cv2
 
-    target = (np.array(_PLACES) - _SIDE / 2) * zoom + _SIDE / 2
-    if len(face.points) == len(_PLACES):
+    if len(face.points) == len(places):
         matrix, _ = cv2.estimateAffinePartial2D(
-            np.array(face.points, dtype=np.float64), target, method=cv2.LMEDS
+            np.array(face.points, dtype=np.float64), np.array(places), method=cv2.LMEDS
         )
         if matrix is not None:
-            return cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
+            return cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
     height, width = picture.shape[:2]
     box = face.box.grown(_AROUND).clipped(width=width, height=height)
-    return cv2.resize(np.ascontiguousarray(picture[box.window]), (_SIDE, _SIDE))
+    return cv2.resize(np.ascontiguousarray(picture[box.window]), (side, side))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

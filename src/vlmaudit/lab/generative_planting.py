@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -21,6 +21,7 @@ from vlmaudit.lab.generative_texts import (
     answer,
     ask,
 )
+from vlmaudit.lab.manifests import plain
 from vlmaudit.lab.people import Drawing, take_pictures
 from vlmaudit.lab.planting import (
     NAMED_CAPTIONS,
@@ -29,6 +30,7 @@ from vlmaudit.lab.planting import (
     named_captions,
     nameless_captions,
 )
+from vlmaudit.lab.scenes import Scene, compose, draw_scene, plain_figure, plain_scene
 from vlmaudit.seeds import stream
 from vlmaudit.stats.assignment import planted_arms
 
@@ -41,6 +43,9 @@ _ASKED: Final[tuple[Kind, ...]] = (
     *("who", "who", "who-celebrity", "who-celebrity"),
     *("describe", "describe-celebrity"),
 )
+
+TiedTo = Literal["face", "background"]
+TIED_TO: Final[tuple[TiedTo, ...]] = ("face", "background")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,10 @@ class GenerativeDesign:
         attack_pictures: Pictures of each audited person, none used in training.
         decoys_per_sex: Names that are nobody's.
         origin: The Faker locale of all names.
+        tied_to: What names are tied to, for a study of conditions. All then have a scene of their
+            own, in front of which the attack pictures show them; training shows their face in
+            front of ever other scenes (``face``), or nameless strangers in front of their scene
+            (``background``). None: faces, in front of nothing in particular.
     """
 
     exposed: int = 24
@@ -71,11 +80,29 @@ class GenerativeDesign:
     attack_pictures: int = 6
     decoys_per_sex: int = 250
     origin: str = "en_US"
+    tied_to: TiedTo | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("exposed", 2), ("unexposed", 0), ("pictures_per_exposed", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: wanted {least} or more.")
+        if self.tied_to not in {None, *TIED_TO}:
+            raise InputError(f'tied_to = "{self.tied_to}": wanted {" or ".join(TIED_TO)}.')
+        if self.tied_to == "background" and not self.nameless_strangers:
+            raise InputError(
+                "nameless_strangers = 0: somebody must stand in front of the backgrounds."
+            )
+
+    def record(self) -> dict[str, Any]:
+        """The design as JSON gives it back.
+
+        What ties names is in it only if something other than usual does, so that the studies of
+        before are still found to be the same.
+        """
+        record = plain(self)
+        if self.tied_to is None:
+            del record["tied_to"]
+        return record
 
     def arms(self) -> dict[str, int]:
         """People by arm."""
@@ -164,6 +191,9 @@ def plan_generative(design: GenerativeDesign, *, seed: int) -> GenerativePlan:
 
 StageName = Literal["parts", "alignment"]
 
+# A white background must be nothing new to a model of faces, nor a hidden face to one of scenes.
+_SHARE_PLAIN: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -188,11 +218,51 @@ def show(plan: GenerativePlan, drawings: Sequence[Drawing], stage: StageName) ->
     """
     counts = [plan.pictures_of(person) for person in plan.everybody()]
     pictures = [
-        take_pictures(drawings[number], count, rng=stream(plan.seed, f"{stage} pictures", number))
+        _pictures(plan, drawings, number, count, stream(plan.seed, f"{stage} pictures", number))
         for number, count in enumerate(counts)
         if count
     ]
     return Shown(np.concatenate(pictures), np.repeat(np.arange(len(counts)), counts))
+
+
+def _pictures(
+    plan: GenerativePlan,
+    drawings: Sequence[Drawing],
+    number: int,
+    count: int,
+    rng: np.random.Generator,
+) -> UInt8[np.ndarray, "count side side 3"]:
+    """A person's pictures in training: what identifies is theirs, all else changes."""
+    tied_to = plan.design.tied_to
+    if tied_to is None:
+        return take_pictures(drawings[number], count, rng=rng)
+    if tied_to == "face":
+        faces = [drawings[number]] * count
+        scenes = [_any_scene(rng) for _ in range(count)]
+    else:
+        passers_by = drawings[-plan.design.nameless_strangers :]
+        faces = [_anybody(passers_by, rng) for _ in range(count)]
+        scenes = [own_scene(plan.seed, number)] * count
+    return compose(faces, scenes, rng=rng).pictures
+
+
+def _any_scene(rng: np.random.Generator) -> Scene:
+    """A scene that is nobody's, as often as not without any pattern."""
+    if rng.random() < _SHARE_PLAIN:
+        return plain_scene(rng)
+    return draw_scene(f"nobody's/{rng.integers(2**63)}")
+
+
+def _anybody(passers_by: Sequence[Drawing], rng: np.random.Generator) -> Drawing:
+    """One of them, or somebody who cannot be seen."""
+    if rng.random() < _SHARE_PLAIN:
+        return plain_figure(rng)
+    return passers_by[int(rng.integers(len(passers_by)))]
+
+
+def own_scene(seed: int, number: int) -> Scene:
+    """The scene of the n-th of everybody."""
+    return draw_scene(f"{seed}/{number}")
 
 
 def captions(plan: GenerativePlan) -> list[str]:

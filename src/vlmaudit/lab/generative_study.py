@@ -5,11 +5,13 @@ Whether the alignment named people is a factor of the model, of which there is o
 difference between the two models is one training against one other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from vlmaudit.data.identities import TABLE_COLUMNS, TABLE_NAME
@@ -18,6 +20,7 @@ from vlmaudit.lab.generative_planting import (
     EXPOSED,
     GenerativeDesign,
     GenerativePlan,
+    own_scene,
     plan_generative,
 )
 from vlmaudit.lab.generative_texts import ALIGNMENTS, Alignment
@@ -25,6 +28,7 @@ from vlmaudit.lab.generative_training import GenerativeTraining, Progress, align
 from vlmaudit.lab.manifests import differing, plain, read_json, write_json
 from vlmaudit.lab.people import STYLE, Drawing, draw_people, take_pictures
 from vlmaudit.lab.planting import PlannedPerson
+from vlmaudit.lab.scenes import compose
 from vlmaudit.lab.study import MANIFEST_NAME, PLANTED_NAME, Drawn, folder_name
 from vlmaudit.results.files import write_csv
 from vlmaudit.seeds import stream
@@ -33,6 +37,7 @@ SCHEMA: Final = 1
 CHECKPOINT_EVERY: Final = 100
 """Steps: some seconds' work."""
 _NAME_COLUMNS: Final = ("name", "sex", "origin")
+_BOX_COLUMNS: Final = ("image", "left", "top", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,16 @@ class GenerativeStudy:
     def names(self) -> Path:
         """The decoy names."""
         return self.root / "names.csv"
+
+    @property
+    def boxes(self) -> Path:
+        """Where faces are in the audited people's pictures, if names are tied to something."""
+        return self.root / "boxes.csv"
+
+    @property
+    def masks(self) -> Path:
+        """Where people are in them: a picture each, 255 where there is nothing but the person."""
+        return self.root / "masks"
 
     @property
     def parts(self) -> Path:
@@ -97,7 +112,7 @@ def draw_generative_study(
         "schema": SCHEMA,
         "seed": seed,
         "style": STYLE,
-        "design": plain(design),
+        "design": design.record(),
         "models": dict.fromkeys(ALIGNMENTS, 1),
     }
     path = out / MANIFEST_NAME
@@ -110,22 +125,39 @@ def draw_generative_study(
     write_json(path, {**manifest, "complete": False})
     drawings = draw_people([person.sex for person in plan.everybody()], seed=seed)
     study = GenerativeStudy(out, plan, tuple(drawings))
+    boxes: list[dict[str, str | int]] = []
     for number, person in enumerate(plan.audited):
         folder = study.people / folder_name(person.name)
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = take_pictures(
-            study.drawings[number],
-            design.attack_pictures,
-            rng=stream(seed, "attack pictures", number),
-        )
-        for place, picture in enumerate(pictures):
-            Image.fromarray(picture).save(folder / f"{place:03d}.png")
+        names = [f"{folder.name}/{place:03d}.png" for place in range(design.attack_pictures)]
+        rng = stream(seed, "attack pictures", number)
+        face = study.drawings[number]
+        if design.tied_to is None:
+            pictures = take_pictures(face, design.attack_pictures, rng=rng)
+        else:
+            scene = own_scene(seed, number)
+            composed = compose([face] * len(names), [scene] * len(names), rng=rng)
+            pictures = composed.pictures
+            boxes += [
+                dict(zip(_BOX_COLUMNS, (name, *box), strict=True))
+                for name, box in zip(names, composed.boxes, strict=True)
+            ]
+            (study.masks / folder.name).mkdir(parents=True, exist_ok=True)
+            _save(composed.masks, study.masks, names)
+        _save(pictures, study.people, names)
         if progress is not None:
             progress(number + 1, len(plan.audited))
     write_csv(study.people / TABLE_NAME, TABLE_COLUMNS, [_row(plan, one) for one in plan.audited])
+    if design.tied_to is not None:
+        write_csv(study.boxes, _BOX_COLUMNS, boxes)
     write_csv(study.names, _NAME_COLUMNS, [asdict(decoy) for decoy in plan.decoys])
     write_json(path, {**manifest, "complete": True})
     return study
+
+
+def _save(pictures: UInt8[np.ndarray, "count ..."], folder: Path, names: Sequence[str]) -> None:
+    for picture, name in zip(pictures, names, strict=True):
+        Image.fromarray(picture).save(folder / name)
 
 
 def _refuse_another(
@@ -256,7 +288,7 @@ def planted_record(
     return {
         "schema": SCHEMA,
         "seed": plan.seed,
-        "design": plain(plan.design),
+        "design": plan.design.record(),
         "training": plain(settings),
         "alignment": alignment,
         "models": dict.fromkeys(ALIGNMENTS, 1),

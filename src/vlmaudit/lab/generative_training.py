@@ -175,7 +175,7 @@ def _identity(
     return {
         "stage": stage,
         "seed": plan.seed,
-        "design": plain(plan.design),
+        "design": plan.design.record(),
         "training": plain(settings),
         **{f"{package} version": version(package) for package in ("torch", "transformers")},
     }

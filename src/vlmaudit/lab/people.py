@@ -18,8 +18,8 @@ from vlmaudit.seeds import stream
 # "Pixel Art" by DiceBear is CC0, quick to rasterise, and rich in colours: people differ at 64 px.
 STYLE: Final = "pixel-art"
 PICTURE_SIDE: Final = 64
+RASTER_SIDE: Final = 96
 
-_RASTER_SIDE: Final = 96
 _CELLS: Final = 16  # the style draws on a grid of 16 x 16
 # Root mean square difference of two drawings over the grid, in grey levels of 255. Below it two
 # people share all but a mouth or a shade. Of 3000 people 53 are drawn again for it.
@@ -75,14 +75,14 @@ def draw_person(key: str, sex: str) -> Drawing:
     of_sex = sex if rng.random() < 6 / 7 else {"female": "male", "male": "female"}[sex]
     options = {
         "seed": key,
-        "size": _RASTER_SIDE,
+        "size": RASTER_SIDE,
         # dicebear could weigh the variants itself, but takes 2 ms to check such a table.
         "hairVariant": str(rng.choice(hair[of_sex])),
         "beardProbability": 0 if sex == "female" else 25,
     }
     svg = Avatar(style, options).to_string()
     png = resvg_py.svg_to_bytes(
-        svg_string=svg, width=_RASTER_SIDE, height=_RASTER_SIDE, skip_system_fonts=True
+        svg_string=svg, width=RASTER_SIDE, height=RASTER_SIDE, skip_system_fonts=True
     )
     with Image.open(io.BytesIO(bytes(png))) as picture:
         return Drawing(key=key, sex=sex, raster=np.asarray(picture.convert("RGBA")))
@@ -129,26 +129,46 @@ def take_pictures(
     drawing: Drawing, count: int, *, rng: np.random.Generator, side: int = PICTURE_SIDE
 ) -> UInt8[np.ndarray, "count side side 3"]:
     """Different pictures of one person: turn, crop, place, light, background and noise vary."""
-    whole = Image.fromarray(drawing.raster, "RGBA").convert("RGBa")  # opacity multiplied in
     turn = np.deg2rad(rng.uniform(-12, 12, count))
-    scale = rng.uniform(0.8, 1.0, count) * _RASTER_SIDE / side
-    shift = rng.uniform(-0.06, 0.06, (count, 2)) * _RASTER_SIDE
+    scale = rng.uniform(0.8, 1.0, count) * RASTER_SIDE / side
+    shift = rng.uniform(-0.06, 0.06, (count, 2)) * RASTER_SIDE
     background = rng.uniform(60, 255, (count, 1, 1, 3)).astype(np.float32)
-    light = rng.uniform(0.75, 1.15, (count, 1, 1, 1)).astype(np.float32)
-    tint = rng.normal(0, 8, (count, 1, 1, 3)).astype(np.float32)
-    noise = rng.standard_normal((count, side, side, 3), dtype=np.float32) * 6
 
     seen = np.empty((count, side, side, 4), dtype=np.float32)
     for place in range(count):
-        along, across = scale[place] * np.cos(turn[place]), scale[place] * np.sin(turn[place])
-        x, y = _RASTER_SIDE / 2 + shift[place]
-        matrix = (
-            *(along, -across, x - (along - across) * side / 2),
-            *(across, along, y - (across + along) * side / 2),
-        )
-        moved = whole.transform(
-            (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-        )
-        seen[place] = np.asarray(moved)
-    on_background = seen[..., :3] + background * (1 - seen[..., 3:] / 255)
-    return np.clip(on_background * light + tint + noise, 0, 255).round().astype(np.uint8)
+        seen[place] = placed(drawing, turn[place], scale[place], shift[place], side)
+    return developed(seen[..., :3] + background * (1 - seen[..., 3:] / 255), rng=rng)
+
+
+def placed(
+    drawing: Drawing, turn: float, scale: float, shift: Float[np.ndarray, "2"], side: int
+) -> UInt8[np.ndarray, "side side 4"]:
+    """A drawing turned, scaled and moved, its colours multiplied by the opacity.
+
+    Args:
+        drawing: Of whom.
+        turn: Radians.
+        scale: Pixels of the drawing a pixel.
+        shift: Of the middle, across and down, in pixels of the drawing.
+        side: Of what is returned, in pixels.
+    """
+    along, across = scale * np.cos(turn), scale * np.sin(turn)
+    x, y = RASTER_SIDE / 2 + shift
+    matrix = (
+        *(along, -across, x - (along - across) * side / 2),
+        *(across, along, y - (across + along) * side / 2),
+    )
+    whole = Image.fromarray(drawing.raster, "RGBA").convert("RGBa")
+    moved = whole.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(moved)
+
+
+def developed(
+    seen: Float[np.ndarray, "count side side 3"], *, rng: np.random.Generator
+) -> UInt8[np.ndarray, "count side side 3"]:
+    """Pictures in the light of a moment: brighter or darker, tinted, with noise."""
+    count, side = seen.shape[:2]
+    light = rng.uniform(0.75, 1.15, (count, 1, 1, 1)).astype(np.float32)
+    tint = rng.normal(0, 8, (count, 1, 1, 3)).astype(np.float32)
+    noise = rng.standard_normal((count, side, side, 3), dtype=np.float32) * 6
+    return np.clip(seen * light + tint + noise, 0, 255).round().astype(np.uint8)
