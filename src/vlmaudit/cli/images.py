@@ -1,7 +1,7 @@
 """``vlmaudit images``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -82,4 +82,41 @@ def find(
     typer.echo(
         f"{counted(found, 'face', 'faces')} in {counted(pictures, 'picture', 'pictures')}, "
         f"{without} of them without any. Written to {out}"
+    )
+
+
+@app.command("filter-text")
+@exits
+def filter_text(
+    people: People,
+    out: Annotated[Path, typer.Option(help="Gets the folder of people, and dropped.csv.")],
+    rule: Annotated[
+        Literal["audit", "paper"],
+        typer.Option(help="audit: misread and cut names, too; paper: any five letters."),
+    ] = "audit",
+    reader: Reader = "rapidocr",
+    inpaint: Annotated[
+        bool, typer.Option("--inpaint", help="Paint text over instead of dropping the picture.")
+    ] = False,
+    limit: Limit = None,
+) -> None:
+    """Leave out pictures in which the person's own name can be read."""
+    from vlmaudit.execution.text_filter import filter_text as filter_pictures
+    from vlmaudit.report.conditions import print_filtered
+
+    filtered = filter_pictures(
+        people,
+        out,
+        rule=rule,
+        reader=reader,
+        inpaint=inpaint,
+        limit=limit,
+        console=progress_console(),
+    )
+    print_filtered(
+        filtered.dropped,
+        out,
+        pictures=filtered.pictures,
+        kept=filtered.kept,
+        without=filtered.without,
     )

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -102,7 +102,7 @@ def render_people(
                 continue
             for condition, file in files.items():
                 file.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(file, _png(shown[condition]), private=True)
+                save_png(shown[condition], file)
             if with_sheets:
                 rows.append(shown)
             if rows and (len(rows) == _ROWS_A_SHEET or place == len(pictures)):
@@ -168,10 +168,23 @@ def _agree(out: Path, shower: Conditions) -> None:
                 "give another folder (--out)."
             )
         manifest["conditions"] = before | now
-    elif out.exists() and any(out.iterdir()):
+    empty_or_ours(out, MANIFEST)
+    write_text(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def empty_or_ours(out: Path, mark: str) -> None:
+    """Make a folder for its owner alone; refuse one that holds anything else.
+
+    Args:
+        out: The folder.
+        mark: A file that stands in a folder of ours.
+
+    Raises:
+        RunError: It holds something else.
+    """
+    if out.exists() and not (out / mark).exists() and any(out.iterdir()):
         raise RunError(f"{out}: holds something else; give an empty folder (--out).")
     make_private(out)
-    write_text(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def _copy_table(people: People, folder: Path) -> None:
@@ -186,13 +199,18 @@ def _file(out: Path, condition: str, picture: Picture) -> Path:
     return out / folder_of(condition) / folder / f"{name}.png"
 
 
-def _png(picture: Image.Image) -> Callable[[Path], None]:
-    return lambda part: picture.save(part, format="PNG", compress_level=1)
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a picture whole, for its owner alone, and without any metadata."""
+
+    def write(part: Path) -> None:
+        picture.save(part, format="PNG", compress_level=1)
+
+    write_whole(path, write, private=True)
 
 
 def _write_sheet(out: Path, number: int, rows: Sequence[dict[str, Image.Image]]) -> Path:
     folder = out / SHEETS
     folder.mkdir(exist_ok=True)
     path = folder / f"sheet-{number:03d}.png"
-    write_whole(path, _png(contact_sheet(rows)), private=True)
+    save_png(contact_sheet(rows), path)
     return path

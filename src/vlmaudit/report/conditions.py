@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 from rich.console import Console
@@ -52,6 +53,47 @@ def print_rendered(
         else f"Pictures: {out}"
     )
     console.print(Text(visible(where)), soft_wrap=True)
+
+
+def print_filtered(
+    dropped: pl.DataFrame,
+    out: Path,
+    *,
+    pictures: int,
+    kept: int,
+    without: Sequence[str],
+    console: Console | None = None,
+) -> None:
+    """Say what the OCR filter left out, and why.
+
+    Args:
+        dropped: What was not kept as it is: ``image, became, part, read``.
+        out: Where everything lies.
+        pictures: How many there were.
+        kept: How many were kept as they are.
+        without: People of whom no picture is left.
+        console: Where to print; the terminal unless told otherwise.
+    """
+    console = console or Console()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Picture", "", "Name", "Read"):
+        table.add_column(heading, overflow="fold")
+    for row in dropped.head(_MOST_ROWS).select("image", "became", "part", "read").iter_rows():
+        table.add_row(*(Text(visible(one)) for one in row))
+    if dropped.height:
+        console.print(table)
+    console.print(
+        f"{count(kept)} of {counted(pictures, 'picture', 'pictures')} kept as they are, "
+        f"{count(dropped.height)} not."
+    )
+    if without:
+        names = ", ".join(without[:_MOST_ROWS])
+        console.print(Text(visible(f"No picture is left of: {names}")), soft_wrap=True)
+    console.print(Text(visible(f"Pictures, and dropped.csv: {out}")), soft_wrap=True)
+
+
+_MOST_ROWS: Final = 20
+"""Lines of a table in the terminal; all of them stand in the file."""
 
 
 def _cells(row: ConditionRow) -> tuple[str, ...]:
