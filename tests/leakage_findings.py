@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from scipy.stats import beta
 
+from vlmaudit.audits.condition_rows import ConditionRow, FactorialRow, StratumRow
 from vlmaudit.audits.name_leakage.finding import (
     ArmRow,
     ContrastRow,
@@ -168,6 +169,18 @@ def make_study(n: int = 60, names: tuple[str, ...] = NAMES, **fields: Any) -> Fi
         "people": [*people_rows(known, counts, names, rng)],
         "nulls": nulls(n),
         "contrasts": contrasts(n),
+        "conditions": shown_conditions(n),
+        "strata": [
+            StratumRow(
+                condition="pixelated",
+                is_hidden=is_hidden,
+                pictures=pictures,
+                people=n,
+                rate=share(rate, n),
+            )
+            for is_hidden, pictures, rate in ((True, 227, 0.113), (False, 13, 0.287))
+        ],
+        "factorial": [factorial(n, group) for group in ("all", "P2")],
         "arms": arms(),
         "likelihoods": Likelihoods(
             prompts=["P2/R0"],
@@ -305,14 +318,85 @@ def nulls(n):
     ]
 
 
+def shown_conditions(n):
+    """What two conditions did to pictures: one found all, one did not, and left faces."""
+    return [
+        ConditionRow(
+            condition="pixelated",
+            words="every face in coarse squares",
+            pictures=240,
+            people=n,
+            hidden=227,
+            not_hidden={"no face was found": 13},
+            faces=231,
+            faces_left=share(0.857, n),
+            verified=share(0.014, n),
+            mask_area=None,
+        ),
+        ConditionRow(
+            condition="white+pixelated",
+            words="the person on white; every face in coarse squares",
+            pictures=240,
+            people=n,
+            hidden=240,
+            not_hidden={},
+            faces=244,
+            faces_left=share(0.749, n),
+            verified=None,
+            mask_area=0.314,
+            mask_low=0.127,
+            mask_high=0.588,
+            subjects={"only": 201, "face": 39},
+            several=39,
+        ),
+    ]
+
+
+def factorial(n, group):
+    """The face matters, the background hardly."""
+    return FactorialRow(
+        group=group,
+        face="pixelated",
+        context="white",
+        both="white+pixelated",
+        people=n,
+        rates={"original": 0.62, "pixelated": 0.21, "white": 0.59, "white+pixelated": 0.19},
+        face_effect=difference(0.405, n),
+        face_p=0.0001,
+        context_effect=difference(0.025, n),
+        context_p=0.31,
+        interaction=difference(0.011, n),
+        interaction_p=0.72,
+    )
+
+
 def contrasts(n):
-    """A comparison of each kind."""
+    """A comparison of each kind, and of conditions by what was asked."""
     pairs = (
         ("prompt", "P4", "P0"),
-        ("condition", "white+pixelated: P2", "original: P2"),
         ("model", "hf:lab/named-seed-7", "hf:lab/anonymised-seed-7"),
     )
-    return [
+    shown = [
+        ContrastRow(
+            kind="condition",
+            first=f"{condition}: {group}",
+            second=f"original: {group}",
+            difference=difference(first - second, n),
+            p=0.002,
+            p_adjusted=0.0063,
+            is_equivalent=group == "P0",
+            first_rate=first,
+            second_rate=second,
+            prompts=["P0/R0", "P2/R0"] if group == "all" else [f"{group}/R0"],
+            pictures=227,
+        )
+        for condition, rates in (
+            ("pixelated", {"all": (0.113, 0.318), "P0": (0.011, 0.013), "P2": (0.217, 0.623)}),
+            ("white+pixelated", {"all": (0.1, 0.317), "P0": (0.01, 0.012), "P2": (0.19, 0.622)}),
+        )
+        for group, (first, second) in rates.items()
+    ]
+    return shown + [
         ContrastRow(
             kind=kind,
             first=first,

@@ -307,3 +307,27 @@ def test_an_answer_is_never_heavier_than_it_was_reckoned(leakage):
     page = render(leakage.make_finding(), pl.DataFrame(answers))
     table = page.split('<tbody role="rowgroup">')[1].split("</tbody>")[0]
     assert 0.97 * reckoned < len(table.encode()) <= reckoned
+
+
+def test_conditions_stand_against_the_same_pictures_as_they_are(leakage, page):
+    finding = leakage.make_study()
+    section = page.partition('id="conditions"')[2].partition("</section>")[0]
+    for text in ("21.7", "−40.6 points", "from 62.3", "alike", "13: no face was found", "85.7"):
+        assert text in section.replace("\u00a0", " ").replace("&nbsp;", " "), text
+    shown = printed(finding)
+    assert "taking the face away costs 40.5 points" in " ".join(shown.split())
+    assert "taking the background away costs 2.5 points" in " ".join(shown.split())
+    rows = [line for line in shown.splitlines() if line.startswith("pixelated")]
+    assert rows
+    assert "11.3 %" in rows[0]
+    assert "31.8 %" in rows[0]
+
+
+def test_what_was_not_hidden_is_said_as_the_protocol_takes_it(leakage):
+    for protocol, words in (
+        ("audit", "they are left out"),
+        ("paper", "they count like the others"),
+    ):
+        page = render(leakage.make_study(protocol=protocol))
+        assert words in " ".join(page.split())
+    assert 'id="conditions"' not in render(leakage.make_finding())
