@@ -66,8 +66,8 @@ class Open(Says):
         )
         self.calls = itertools.count()
 
-    def _outcome(self, face, prompt):
-        outcome = super()._outcome(face, prompt)
+    def _outcome(self, face, prompt, background=None):
+        outcome = super()._outcome(face, prompt, background)
         if isinstance(outcome, Failed):
             return outcome
         return Answer(f"{outcome.text} It is {face}.", outcome.finish, tokens=5)
@@ -160,23 +160,23 @@ def test_fakes_pass_from_within_and_from_outside():
 
 
 class Echoes(Open):
-    def _outcome(self, face, prompt):
+    def _outcome(self, face, prompt, background=None):
         return Answer(f"USER: {prompt} ASSISTANT: {face}", "length", tokens=9)
 
 
 class Mute(Open):
-    def _outcome(self, face, prompt):
+    def _outcome(self, face, prompt, background=None):
         del face, prompt
         return Answer("", "stop", tokens=1)
 
 
 class EndsLate(Open):
-    def _outcome(self, face, prompt):
+    def _outcome(self, face, prompt, background=None):
         return Answer(f"{face} {prompt[:3]}", "length", tokens=self.max_new_tokens + 1)
 
 
 class Fickle(Open):
-    def _outcome(self, face, prompt):
+    def _outcome(self, face, prompt, background=None):
         return Answer(f"{face} {prompt[:3]} {next(self.calls) // 6}", "stop", tokens=2)
 
 
@@ -322,7 +322,7 @@ def test_a_server_is_asked_little_and_may_answer_as_it_likes(servers):
     asked = itertools.count()
 
     class Moody(Says):
-        def _outcome(self, face, prompt):
+        def _outcome(self, face, prompt, background=None):
             return Answer(f"{face} {prompt[:3]} {next(asked)}", "stop", tokens=2)
 
     with servers.ChatServer(Moody()) as server:

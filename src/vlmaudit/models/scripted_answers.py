@@ -63,8 +63,9 @@ class Rule(Record):
     def _is_possible(self) -> Self:
         if (self.answer is None) == (self.fails is None):
             raise ValueError('a rule has either an "answer" or "fails"')
-        if (self.face or self.background) and self.without_picture:
-            raise ValueError("there is no face and no background without a picture")
+        for what in ("face", "background"):
+            if getattr(self, what) is not None and self.without_picture:
+                raise ValueError(f"there is no {what} without a picture")
         return self
 
     def fits(self, face: str | None, background: str | None, prompt: str) -> bool:
@@ -167,7 +168,7 @@ class Says:
         face = None if picture is None else face_in(picture)
         background = None if picture is None else background_in(picture)
         for prompt in prompts:
-            yield self._outcome(face, background, prompt)
+            yield self._outcome(face, prompt, background)
 
     def log_likelihood(
         self, image: Image | None, prompt: str, answers: Sequence[str]
@@ -185,7 +186,9 @@ class Says:
     def close(self) -> None:
         """Nothing is held; may be called again."""
 
-    def _outcome(self, face: str | None, background: str | None, prompt: str) -> Answer | Failed:
+    def _outcome(
+        self, face: str | None, prompt: str, background: str | None = None
+    ) -> Answer | Failed:
         rule = next((rule for rule in self._rules if rule.fits(face, background, prompt)), None)
         if rule is not None and rule.fails is not None:
             return Failed(rule.fails, rule.transient)
