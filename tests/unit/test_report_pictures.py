@@ -28,6 +28,7 @@ class Case:
     key: str
     identity: str
     image: str
+    condition: str = "original"
     question: str = ""
 
 
