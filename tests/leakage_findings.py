@@ -319,7 +319,7 @@ def nulls(n):
 
 
 def shown_conditions(n):
-    """What two conditions did to pictures: one found all, one did not, and left faces."""
+    """What was done to pictures: one condition found all, one did not, and faces are left."""
     return [
         ConditionRow(
             condition="pixelated",
@@ -332,6 +332,21 @@ def shown_conditions(n):
             faces_left=share(0.857, n),
             verified=share(0.014, n),
             mask_area=None,
+        ),
+        ConditionRow(
+            condition="white",
+            words="the person on white",
+            pictures=240,
+            people=n,
+            hidden=240,
+            not_hidden={},
+            faces=None,
+            faces_left=None,
+            verified=None,
+            mask_area=0.313,
+            mask_low=0.126,
+            mask_high=0.587,
+            subjects={"only": 240},
         ),
         ConditionRow(
             condition="white+pixelated",
@@ -392,6 +407,7 @@ def contrasts(n):
         )
         for condition, rates in (
             ("pixelated", {"all": (0.113, 0.318), "P0": (0.011, 0.013), "P2": (0.217, 0.623)}),
+            ("white", {"all": (0.309, 0.318), "P0": (0.014, 0.013), "P2": (0.604, 0.623)}),
             ("white+pixelated", {"all": (0.1, 0.317), "P0": (0.01, 0.012), "P2": (0.19, 0.622)}),
         )
         for group, (first, second) in rates.items()

@@ -158,7 +158,7 @@ def test_on_a_narrow_page_an_answer_is_as_wide_as_its_table(open_page):
 def test_each_chart_is_shown_once_legibly_and_whole(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
     charts = page.get_by_role("img")
-    assert charts.count() == 5
+    assert charts.count() == 6
     for chart in charts.all():
         smallest, outside = chart.evaluate(
             """(svg) => {
@@ -175,6 +175,23 @@ def test_each_chart_is_shown_once_legibly_and_whole(open_page, width):
         )
         assert smallest >= 10.5
         assert outside == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_conditions_stand_with_their_chart_and_open_their_tables(open_page, width):
+    page = open_page(viewport={"width": width, "height": 900})
+    page.get_by_role("link", name="Face or background").click()
+    section = page.get_by_role("region", name="What does the model recognise people by?")
+    chart = section.get_by_role("img", name="Change of the leak rate under each condition")
+    assert chart.count() == 1
+    assert "21.7 % from 62.3 %" in chart.text_content()
+    rates = section.get_by_role("table", name="How often the name is said, by what is shown")
+    assert rates.locator("tbody tr").first.locator("th bdi").first.inner_text() == "original"
+    effects = section.get_by_role("table", name="Face and background, each there or taken away")
+    assert not effects.is_visible()
+    section.get_by_text("Face and background, each there or taken away").first.click()
+    assert effects.is_visible()
+    assert section.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1")
 
 
 def test_without_script_everything_is_there(open_page, leakage):

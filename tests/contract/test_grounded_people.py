@@ -4,6 +4,8 @@ Networks of random weights find rubbish. What can be seen of them: boxes and out
 picture's own pixels, and go on from there as those of the offline path do.
 """
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -209,3 +211,53 @@ def test_missing_weights_are_said_in_one_line(tmp_path):
     with pytest.raises(ModelError, match="or use grabcut, which needs no weights") as problem:
         load_figure_finder(f"grounded:{tmp_path / 'dino'},{tmp_path / 'sam'}")
     assert "\n" not in str(problem.value)
+
+
+def test_a_folder_in_the_home_is_found(checkpoints, monkeypatch):
+    monkeypatch.setenv("HOME", str(checkpoints[0].parent))
+    assert load_figure_finder("grounded:~/dino,~/sam").name.startswith("Grounding DINO (")
+
+
+def copied(folder, to):
+    shutil.copytree(folder, to)
+    return to / "model.safetensors"
+
+
+def test_weights_that_are_missing_are_not_made_up(checkpoints, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    weights = copied(checkpoints[1], tmp_path / "sam")
+    kept = {name: values for name, values in load_file(weights).items() if "neck" not in name}
+    save_file(kept, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks weights of the network.*vision_encoder\.neck"):
+        load_figure_finder(f"grounded:{checkpoints[0]},{tmp_path / 'sam'}")
+
+
+def test_damaged_weights_are_said_in_one_line(checkpoints, tmp_path):
+    weights = copied(checkpoints[0], tmp_path / "dino")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded") as problem:
+        load_figure_finder(f"grounded:{tmp_path / 'dino'},{checkpoints[1]}")
+    assert "\n" not in str(problem.value)
+
+
+def test_another_kind_of_network_is_none(checkpoints):
+    detector, segmenter = checkpoints
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_figure_finder(f"grounded:{segmenter},{detector}")
+
+
+def test_a_detector_of_another_kind_is_refused_at_the_door(checkpoints, tmp_path):
+    from transformers import OwlViTConfig, OwlViTForObjectDetection
+
+    small = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text, vision = {**small, "vocab_size": 20}, {**small, "image_size": 16, "patch_size": 8}
+    config = OwlViTConfig(text_config=text, vision_config=vision, projection_dim=16)
+    OwlViTForObjectDetection(config).save_pretrained(tmp_path / "owl")
+    with pytest.raises(ModelError, match="of the kind owlvit; wanted grounding-dino"):
+        load_figure_finder(f"grounded:{tmp_path / 'owl'},{checkpoints[1]}")

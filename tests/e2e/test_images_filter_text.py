@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from vlmaudit.data.identities import read_people
+
 ADA, ZOE = "Ada Lovelace", "Zoë Šimić"
 
 
@@ -70,7 +72,47 @@ def test_pictures_that_give_the_name_away_are_left_out(people, run, tmp_path):
         with Image.open(file) as picture:
             assert not picture.getexif()
             assert "exif" not in picture.info
-    assert (out / "people.csv").read_text() == (people / "people.csv").read_text()
+    # A folder of people again, with her of whom nothing is left.
+    again = read_people(out)
+    assert [person.name for person in again.persons] == [ADA, ZOE]
+    assert [len(again.pictures[identity]) for identity in ("ada", "zoe")] == [2, 0]
+
+
+def test_the_first_people_alone_are_a_folder_of_people(people, run, tmp_path):
+    out = tmp_path / "FIRST"
+    assert run("images", "filter-text", people, "--out", out, "--limit", "1").exit_code == 0
+    assert [person.name for person in read_people(out).persons] == [ADA]
+
+
+def test_another_rule_is_not_mixed_into_the_folder_of_the_first(people, run, tmp_path):
+    out = tmp_path / "FILTERED"
+    assert run("images", "filter-text", people, "--out", out, "--rule", "paper").exit_code == 0
+    before = sorted(out.rglob("*.png"))
+    # The stricter rule would drop what the other has left there.
+    done = run("images", "filter-text", people, "--out", out)
+    assert done.exit_code == 3
+    assert "another rule or reader" in done.output
+    written("").save(people / "Ada_Lovelace" / "a_new_one.png")
+    done = run("images", "filter-text", people, "--out", out, "--rule", "paper")
+    assert done.exit_code == 3
+    assert sorted(out.rglob("*.png")) == before
+
+
+def test_the_same_command_goes_on_where_it_was_killed(people, run, tmp_path):
+    out = tmp_path / "FILTERED"
+    assert run("images", "filter-text", people, "--out", out).exit_code == 0
+    before = {file: file.read_bytes() for file in out.rglob("*.*")}
+    (out / "dropped.csv").unlink()
+    max(out.rglob("*.png")).unlink()
+    assert run("images", "filter-text", people, "--out", out).exit_code == 0
+    assert {file: file.read_bytes() for file in out.rglob("*.*")} == before
+
+
+def test_it_is_not_written_among_the_people(people, run):
+    done = run("images", "filter-text", people, "--out", people / "FILTERED")
+    assert done.exit_code == 3
+    assert "lies in the folder of people" in done.output
+    assert not (people / "FILTERED").exists()
 
 
 def test_the_papers_rule_misses_what_it_misses(people, run, tmp_path):

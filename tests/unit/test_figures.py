@@ -67,6 +67,46 @@ def test_the_same_picture_has_the_same_mask_in_any_order_and_thread():
     assert all((mask == first).all() for mask in found)
 
 
+def test_the_mask_is_the_same_on_one_core_and_on_two():
+    import cv2
+
+    before = cv2.getNumThreads()
+    masks = []
+    try:
+        for n_threads in (1, 2):
+            cv2.setNumThreads(n_threads)
+            masks.append(CutFromFaces().find(portrait(), [HEAD], "")[0].mask)
+    finally:
+        cv2.setNumThreads(before)
+    assert (masks[0] == masks[1]).all()
+
+
+@pytest.mark.parametrize(
+    "box", [Box(0, 0, 5, 5), Box(318, 238, 2, 2), Box(10, 200, 300, 40), Box(0, 0, 320, 100)]
+)
+def test_faces_at_the_border_cut_out_nobody_or_a_figure_within_the_picture(box):
+    for figure in CutFromFaces().find(portrait(), [Face(box, 1.0)], ""):
+        assert figure.mask.shape == (240, 320)
+        assert figure.box == figure.box.clipped(width=320, height=240)
+
+
+def test_grey_pictures_have_people_too():
+    grey = portrait().mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
+    (figure,) = CutFromFaces().find(grey, [HEAD], "")
+    assert figure.mask[100, 160] == 255
+
+
+def test_a_person_has_the_same_outline_in_twenty_megapixels():
+    small = CutFromFaces().find(portrait(), [HEAD], "")[0].mask > 127
+    times = 16
+    large = portrait().repeat(times, axis=0).repeat(times, axis=1)
+    head = Face(Box(*(times * number for number in HEAD.box)), 0.99)
+    (figure,) = CutFromFaces().find(large, [head], "")
+    assert figure.mask.shape == large.shape[:2]
+    found = figure.mask[times // 2 :: times, times // 2 :: times] > 127
+    assert (found & small).sum() / (found | small).sum() > 0.95
+
+
 def block(left, top, width, height, *, side=100):
     mask = np.zeros((side, side), dtype=np.uint8)
     mask[top : top + height, left : left + width] = 255
@@ -109,6 +149,51 @@ def test_masks_from_elsewhere_must_fit_the_picture(tmp_path):
     assert finder.find(np.zeros((8, 8, 3), dtype=np.uint8), (), "a/2.jpg") == []
     with pytest.raises(InputError, match="a mask of 8 x 8 pixels for a picture of 9 x 8"):
         finder.find(np.zeros((8, 9, 3), dtype=np.uint8), (), "a/1.jpg")
+
+
+def drawn_mask(kind):
+    mask = np.zeros((40, 60), dtype=np.uint8)
+    mask[10:30, 10:30], mask[10:30, 30] = 255, 100
+    deep = Image.fromarray(mask.astype(np.uint16) * 257)
+    return deep if kind == "I;16" else Image.fromarray(mask).convert(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "soft"), [("L", 100), ("RGB", 100), ("P", 100), ("I;16", 100), ("1", None)]
+)
+def test_masks_of_any_kind_are_read(tmp_path, kind, soft):
+    (tmp_path / "a").mkdir()
+    drawn_mask(kind).save(tmp_path / "a" / "1.png")
+    finder = load_figure_finder(f"masks:{tmp_path}")
+    (figure,) = finder.find(np.zeros((40, 60, 3), dtype=np.uint8), (), "a/1.jpg")
+    assert figure.mask[10:30, 10:30].min() == 255
+    assert not figure.mask[:10].any()
+    if soft is not None:  # pictures of black and white alone have no soft edges
+        assert figure.box == Box(10, 10, 20, 20)
+        assert figure.mask[20, 30] == soft
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (drawn_mask("LA"), "transparent parts"),
+        (drawn_mask("L").point(lambda value: int(value > 127)), "ones and zeros"),
+    ],
+)
+def test_what_is_no_mask_does_not_pass_for_nobody(tmp_path, picture, said):
+    (tmp_path / "a").mkdir()
+    picture.save(tmp_path / "a" / "1.png")
+    finder = load_figure_finder(f"masks:{tmp_path}")
+    with pytest.raises(InputError, match=said):
+        finder.find(np.zeros((40, 60, 3), dtype=np.uint8), (), "a/1.jpg")
+
+
+def test_masks_in_the_home_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    drawn_mask("L").save(tmp_path / "masks" / "a" / "1.png")
+    finder = load_figure_finder("masks:~/masks")
+    assert len(finder.find(np.zeros((40, 60, 3), dtype=np.uint8), (), "a/1.jpg")) == 1
 
 
 def test_landscapes_are_dealt_by_picture_and_seed(tmp_path):

@@ -151,3 +151,29 @@ def test_the_whole_page_names_nobody(leakage):
     assert page.count("<mark>person-5") > 50
     # Once more changes nothing: what is hidden stays.
     assert leakage_under_pseudonyms(hidden, None, called) == (hidden, None)
+
+
+def test_a_condition_is_nobodys_name(leakage):
+    """Somebody may be filed as `pixelated`: what was done to pictures must not change with it."""
+    study = leakage.make_study(
+        n=4, names=("ada pixelated", "Betty White", "Ada Face", "Ada Largest")
+    )
+    people = [
+        row.model_copy(update={"identity": identity})
+        for row, identity in zip(study.people, ("pixelated", "white", "face", "words"), strict=True)
+    ]
+    study = study.model_copy(update={"people": people})
+    pseudonyms = Pseudonyms(
+        {row.identity: f"person-{place:03}" for place, row in enumerate(people, 1)},
+        {row.identity: row.name for row in people},
+    )
+    hidden, _ = leakage_under_pseudonyms(study, None, pseudonyms)
+    assert hidden.conditions == study.conditions
+    assert hidden.strata == study.strata
+    assert hidden.factorial == study.factorial
+    assert [row for row in hidden.contrasts if row.kind == "condition"] == [
+        row for row in study.contrasts if row.kind == "condition"
+    ]
+    section = render(hidden).partition('id="conditions"')[2].partition("</section>")[0]
+    assert "pixelated" in section
+    assert "person-0" not in section

@@ -1,6 +1,7 @@
 """The report of a name-leakage finding: what it says, escapes, shortens and leaves out."""
 
 import hashlib
+import html
 import io
 import re
 import runpy
@@ -17,7 +18,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vlmaudit.report.leakage.answers import LONGEST, answers_view, weight
-from vlmaudit.report.leakage.limits import proves
+from vlmaudit.report.leakage.conditions import conditions_view, drawn_contrasts
+from vlmaudit.report.leakage.limits import does_not_prove, proves
 from vlmaudit.report.leakage.page import FIGURES, render, write_leakage_report
 from vlmaudit.report.leakage.tables import group_table, rephrasing_tables
 from vlmaudit.report.leakage.text import print_leakage_finding
@@ -96,7 +98,7 @@ def test_the_name_is_marked_in_the_page(leakage, page):
 @pytest.mark.parametrize("verdict", ["found", "not_found", "inconclusive", "confounded"])
 def test_what_is_doubtful_is_shown_faintly(leakage, verdict):
     page = render(leakage.make_study(n=10, verdict=verdict))
-    faint = 5 if verdict in ("inconclusive", "confounded") else 0
+    faint = 6 if verdict in ("inconclusive", "confounded") else 0
     assert page.count("Shown faintly: ") == page.count('class="chart doubtful"') == faint
 
 
@@ -331,3 +333,143 @@ def test_what_was_not_hidden_is_said_as_the_protocol_takes_it(leakage):
         page = render(leakage.make_study(protocol=protocol))
         assert words in " ".join(page.split())
     assert 'id="conditions"' not in render(leakage.make_finding())
+
+
+def section_tables(page, section):
+    """Every table of a section by its caption, each cell as the lines in it."""
+    part = page.partition(f'id="{section}"')[2].partition("</section>")[0].replace("\u00a0", " ")
+    tables = {}
+    for caption, body in re.findall(r"<caption>(.*?)</caption>.*?<tbody>(.*?)</tbody>", part, re.S):
+        rows = re.findall(r"<tr>(.*?)</tr>", body, re.S)
+        cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in rows]
+        tables[caption] = [
+            [
+                [html.unescape(line) for line in re.findall(r">([^<>\n]+)<", f">{cell.strip()}<")]
+                for cell in row
+            ]
+            for row in cells
+        ]
+    return tables
+
+
+def signed(share):
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def test_every_number_of_the_conditions_is_the_findings(study, page):
+    tables = section_tables(page, "conditions")
+    rates = tables["How often the name is said, by what is shown and what is asked"]
+    shown = {row[0][0]: dict(zip(("all", "P0", "P2"), row[1:], strict=True)) for row in rates}
+    assert list(shown) == ["original", "pixelated", "white", "white+pixelated"]
+    contrasts = [row for row in study.contrasts if row.kind == "condition"]
+    for row in contrasts:
+        condition, _, group = row.first.rpartition(": ")
+        lines = shown[condition][group]
+        assert lines[0] == f"{100 * row.first_rate:.1f} %"
+        assert lines[1] == f"{signed(row.difference.value)} points"
+        assert f"from {100 * row.second_rate:.1f} %" in lines
+        # Of a rate of 1 % a share says nothing.
+        of_it = f"{signed(row.difference.value / row.second_rate)} % of it"
+        assert (of_it in lines) == (group != "P0")
+        assert lines[-1] == ("p = .006, alike" if row.is_equivalent else "p = .006")
+        assert "60 people" in rates[list(shown).index(condition)][0]
+    assert shown["original"]["P2"] == ["62.2 % to 62.3 %", "by the pictures compared"]
+    factorial = tables["Face and background, each there or taken away"]
+    for row, cells in zip(study.factorial, factorial, strict=True):
+        order = ("original", row.face, row.context, row.both)
+        assert [cell[0] for cell in cells[1:5]] == [
+            f"{100 * row.rates[one]:.1f} %" for one in order
+        ]
+        effects = (row.face_effect, row.context_effect, row.interaction)
+        assert [cell[0] for cell in cells[5:]] == [signed(effect.value) for effect in effects]
+        assert [cell[-1] for cell in cells[5:]] == ["p < .001", "p = .310", "p = .720"]
+    done = tables["What was done to the pictures, and whether it worked"]
+    for row, cells in zip(study.conditions, done, strict=True):
+        assert [cell[0] for cell in cells[:4]] == [
+            row.condition, str(row.pictures), str(row.hidden), str(row.pictures - row.hidden),
+        ]  # fmt: skip
+        for estimate, cell in ((row.faces_left, cells[4]), (row.verified, cells[5])):
+            assert cell[0] == ("–" if estimate is None else f"{100 * estimate.value:.1f} %")
+    strata = tables["Pictures in which something was not found, for themselves"]
+    assert [cells[3][0] for cells in strata] == [
+        f"{100 * row.rate.value:.1f} %" for row in study.strata
+    ]
+
+
+def condition_contrasts(study, group):
+    return [row for row in study.contrasts if row.first.endswith(f": {group}")]
+
+
+def test_a_cell_of_fewer_people_says_so(leakage, study):
+    first, *others = [row for row in study.contrasts if row.first.startswith("white: ")]
+    fewer = others[0].model_copy(
+        update={"difference": others[0].difference.model_copy(update={"n": 41})}
+    )
+    finding = leakage.make_finding(contrasts=[first, fewer])
+    cells = conditions_view(finding).rates.rows[1].cells
+    assert "60 people" in cells[0].small
+    assert "n = 41 people" in cells[2].small
+    assert not any("people" in line for line in cells[1].small)
+
+
+def test_what_hardly_ever_comes_out_is_not_drawn(leakage, study):
+    assert list(drawn_contrasts(study)) == ["all", "P2"]
+    assert "Not drawn, since the name hardly ever comes out as it is (less than 2.0 %): P0." in (
+        conditions_view(study).chart_method
+    )
+    # Where it never does, the totals stand in for a missing drawing.
+    finding = leakage.make_finding(contrasts=condition_contrasts(study, "P0"))
+    assert list(drawn_contrasts(finding)) == ["P0"]
+    assert conditions_view(finding).chart_method == ""
+
+
+def test_without_pictures_as_they_are_the_hiding_is_still_shown(leakage, study):
+    finding = leakage.make_finding(conditions=study.conditions)
+    page = render(finding)
+    assert "Nothing was shown as it is" in page
+    assert list(section_tables(page, "conditions")) == [
+        "What was done to the pictures, and whether it worked"
+    ]
+    assert "pixelated" not in printed(finding)
+
+
+def test_whether_a_recogniser_looked_is_said(leakage, study):
+    words = "No face recogniser was given"
+    assert words not in " ".join(conditions_view(study).sentences)
+    without = [row.model_copy(update={"verified": None}) for row in study.conditions]
+    finding = leakage.make_finding(conditions=without)
+    assert words in " ".join(conditions_view(finding).sentences)
+    no_faces = leakage.make_finding(conditions=[row for row in without if row.faces is None])
+    assert words not in " ".join(conditions_view(no_faces).sentences)
+
+
+def test_whom_a_cut_keeps_is_said_where_there_are_several(study):
+    assert conditions_view(study).sentences[-1] == (
+        "Under white+pixelated, 39 pictures had several people. Whom the cut keeps: the only one in"
+        " 201, the one with the face in 39."
+    )
+
+
+def test_what_conditions_prove_has_its_control(leakage, study):
+    assert "That is a cause, for this model and these pictures." in " ".join(proves(study))
+    words = " ".join(does_not_prove(study))
+    assert "Its control, own-background, was not shown" in words
+    assert "Where hiding failed, nothing was hidden." in words
+    control = study.conditions[1].model_copy(update={"condition": "own-background"})
+    checked = study.model_copy(update={"conditions": [*study.conditions, control]})
+    assert "own-background is the control for it" in " ".join(does_not_prove(checked))
+    plain = leakage.make_finding()
+    assert "condition" not in " ".join(proves(plain))
+    assert "own-background" not in " ".join(does_not_prove(plain))
+    assert "hiding" not in " ".join(does_not_prove(plain)).replace("can hide", "")
+
+
+def test_long_conditions_stay_within_80_columns(leakage, study):
+    long = "landscape+blurred:12.5+no-text"
+    rows = [
+        row.model_copy(update={"first": row.first.replace("white+pixelated", long)})
+        for row in study.contrasts
+    ]
+    text = printed(leakage.make_study(contrasts=rows))
+    assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert "landscape+blurred" in text

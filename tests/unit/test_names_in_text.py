@@ -30,6 +30,15 @@ from vlmaudit.imaging.names_in_text import _edits, find_name
         ("Christopher Dunn", ["CHRISTOPH"], True, True),
         ("Zendaya", ["ZENDAYA"], True, True),
         ("Conor O'Brien", ["OBRIEN"], True, True),
+        ("Sia", ["SIA"], False, True),
+        ("Sia", ["Russia"], False, False),
+        ("Li Na", ["LINA"], False, True),
+        ("Jay-Z", ["JAYZ"], False, True),
+        ("李小龙", ["电影李小龙主演"], False, True),
+        ("李小龙", ["李小", "明"], False, False),
+        ("Bill Oslo", ["8111", "05 10"], False, False),
+        ("Bill Oslo", ["B1LL"], False, True),
+        ("Li", ["11"], False, False),
         ("Ada Lovelace", [], False, False),
         ("Ada Lovelace", ["8", "?!", ""], False, False),
     ],
@@ -48,6 +57,8 @@ def test_an_alias_counts_as_the_name_does():
 def test_it_says_what_was_read_as_what():
     found = find_name(["Ada Lovelace"], ["nothing", "LOVELACE 7"], "audit")
     assert (found.part, found.read) == ("lovelace", "LOVELACE 7")
+    assert find_name(["Zoë Šimić"], ["Z. SIMIC"], "audit").part == "simic"
+    assert find_name(["Li Na"], ["Li", "Na"], "audit").part == "li na"
     found = find_name(["Ada Lovelace"], ["nothing", "LOVELACE 7"], "paper")
     assert (found.part, found.read) == ("lovel", "LOVELACE 7")
 

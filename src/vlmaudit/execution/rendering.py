@@ -1,7 +1,7 @@
 """Whole folders of people under conditions, for the eye and for other programs."""
 
+import csv
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import polars as pl
 from PIL import Image
 from rich.console import Console
 
+from vlmaudit.data.csv_tables import read_csv
 from vlmaudit.data.identities import TABLE_NAME, People, read_people
 from vlmaudit.data.images import PictureError, open_picture
 from vlmaudit.errors import RunError
@@ -84,7 +85,7 @@ def render_people(
     facts = shower.look(pictures, None, console)
     write_whole(out / FACTS, facts.write_csv, private=True)
     for condition in conditions:
-        _copy_table(found, out / folder_of(condition))
+        copy_people(found, out / folder_of(condition))
     unreadable: list[tuple[str, str]] = []
     sheets: list[Path] = []
     rows: list[dict[str, Image.Image]] = []
@@ -187,11 +188,26 @@ def empty_or_ours(out: Path, mark: str) -> None:
     make_private(out)
 
 
-def _copy_table(people: People, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def copy_people(people: People, folder: Path) -> None:
+    """Make a folder of the same people, still without pictures: their folders, and their table.
+
+    Whoever gets no picture stays in it, as in `read_people`; whoever `--limit` left out does not.
+    """
+    for person in people.persons:
+        (folder / person.folder).mkdir(parents=True, exist_ok=True)
     table = people.root / TABLE_NAME
-    if table.exists():
-        shutil.copyfile(table, folder / TABLE_NAME)
+    if not table.exists():
+        return
+    identities = {person.identity for person in people.persons}
+    rows = [row for _, row in read_csv(table, wanted=(), required=("identity",))]
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["identity"] in identities)
+
+    write_whole(folder / TABLE_NAME, write, private=True)
 
 
 def _file(out: Path, condition: str, picture: Picture) -> Path:

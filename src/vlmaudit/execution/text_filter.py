@@ -1,5 +1,6 @@
 """The OCR filter: pictures in which a person's name can be read are dropped, or painted over."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,12 @@ import polars as pl
 from PIL import Image
 from rich.console import Console
 
-from vlmaudit.data.identities import TABLE_NAME, read_people
+from vlmaudit.data.identities import People, read_people
 from vlmaudit.data.images import PictureError, open_picture
-from vlmaudit.errors import InputError
+from vlmaudit.errors import InputError, RunError
 from vlmaudit.execution.plan import Picture
 from vlmaudit.execution.progress import progress
-from vlmaudit.execution.rendering import empty_or_ours, save_png
+from vlmaudit.execution.rendering import MANIFEST, copy_people, empty_or_ours, save_png
 from vlmaudit.execution.running import first_people, list_all
 from vlmaudit.imaging.boxes import Pixels
 from vlmaudit.imaging.filling import fill_in
@@ -24,7 +25,8 @@ from vlmaudit.imaging.reading import load_text_reader
 from vlmaudit.imaging.rendering import pixels_of
 from vlmaudit.imaging.seams import Line, TextReader
 from vlmaudit.imaging.text_masks import text_mask
-from vlmaudit.results.files import write_whole
+from vlmaudit.results.files import write_text, write_whole
+from vlmaudit.results.fingerprint import fingerprint
 
 DROPPED: Final = "dropped.csv"
 SCHEMA: Final = {
@@ -72,7 +74,7 @@ def filter_text(
 
     Args:
         people: Whose pictures.
-        out: Gets the folder of people, and ``dropped.csv``; its owner's alone.
+        out: Gets the folder of people, ``dropped.csv`` and ``manifest.json``; its owner's alone.
         rule: ``paper`` or ``audit``, as in `names_in_text.find_name`.
         reader: Who reads, as on the command line.
         inpaint: Paint all text of such a picture over, instead of dropping it.
@@ -89,7 +91,8 @@ def filter_text(
     found = first_people(read_people(people), limit)
     names = {one.identity: (one.name, *one.aliases) for one in found.persons}
     pictures, _ = list_all(found, None, console)
-    empty_or_ours(out, DROPPED)
+    _agree(out, found, pictures, {"rule": rule, "reader": reads.name, "inpaint": inpaint})
+    copy_people(found, out)
     cache = FoundCache()
     rows: list[tuple[str, ...]] = []
     left = dict.fromkeys(names, 0)
@@ -109,15 +112,41 @@ def filter_text(
             if (shown := _shown(pixels, lines, name, inpaint=inpaint)) is not None:
                 left[picture.identity] += 1
                 file = out / picture.path.parent.name / f"{place:06d}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                save_png(Image.fromarray(shown), file)
-    table = people / TABLE_NAME
-    if table.exists():
-        write_whole(out / TABLE_NAME, lambda part: part.write_bytes(table.read_bytes()))
+                if not file.exists():
+                    save_png(Image.fromarray(shown), file)
     dropped = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     write_whole(out / DROPPED, dropped.write_csv, private=True)
     without = tuple(identity for identity, number in left.items() if not number)
     return Filtered(len(pictures), len(pictures) - len(rows), dropped, without)
+
+
+def _agree(
+    out: Path, people: People, pictures: Sequence[Picture], settings: dict[str, object]
+) -> None:
+    """Make the folder, or see that what it holds was filtered from the same in the same way.
+
+    Otherwise pictures that one rule keeps would stay where another drops them.
+
+    Raises:
+        RunError: It holds something else.
+    """
+    if out.resolve().is_relative_to(people.root.resolve()):
+        raise RunError(f"{out}: lies in the folder of people; give a folder elsewhere (--out).")
+    empty_or_ours(out, MANIFEST)
+    names = [[one.identity, one.folder, one.name, *one.aliases] for one in people.persons]
+    files = [[picture.image, picture.digest] for picture in pictures]
+    manifest = {"schema": 1, "of": fingerprint([names, files]), **settings}
+    path = out / MANIFEST
+    try:
+        before = json.loads(path.read_bytes()) if path.exists() else manifest
+    except (OSError, ValueError) as problem:
+        raise RunError(f"{path}: damaged; give another folder (--out).") from problem
+    if before != manifest:
+        raise RunError(
+            f"{out}: holds pictures that were filtered by another rule or reader, or other "
+            "pictures; give another folder (--out)."
+        )
+    write_text(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def _read(

@@ -35,6 +35,8 @@ def fill_in(picture: Pixels, mask: Mask) -> Pixels:
     scale = min(1.0, _WORKING_SIDE / max(height, width))
     small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
     wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * _REACH + 1,) * 2, np.uint8))
+    if wide.all():  # nothing would be left to go by
+        wide = hole.astype(np.uint8)
     # Known pixels alone go into the small picture: the hole's colours would bleed over its edge.
     known = (wide == 0).astype(np.float32)
     weight = cv2.resize(known, small_size, interpolation=cv2.INTER_AREA)

@@ -4,10 +4,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from vlmaudit.data.images import PictureError, open_picture
 from vlmaudit.errors import InputError
-from vlmaudit.imaging.boxes import Pixels
+from vlmaudit.imaging.boxes import Mask, Pixels
 from vlmaudit.imaging.figures import figure_of, in_order
 from vlmaudit.imaging.seams import Figure
 from vlmaudit.results.fingerprint import fingerprint
@@ -44,7 +45,7 @@ class GivenMasks:
         """See `FigureFinder`.
 
         Raises:
-            InputError: A mask cannot be read, or has another size than the picture.
+            InputError: A mask cannot be read, has another size than the picture, or is none.
         """
         del faces
         path = self._folder / PurePosixPath(image).with_suffix(".png")
@@ -60,7 +61,17 @@ class GivenMasks:
                 f"{path}: a mask of {mask.width} x {mask.height} pixels for a picture of {width} x "
                 f"{height}; they must be of one size."
             )
+        if said := _no_mask(path, np.asarray(mask)):
+            raise InputError(f"{path}: {said}; wanted white (255) for the person, on black (0).")
         return in_order([figure_of(np.asarray(mask), _SURE)])
+
+
+def _no_mask(path: Path, mask: Mask) -> str:
+    """What other programs write and would pass for a picture of nobody; empty where it is none."""
+    with Image.open(path) as header:
+        if "A" in header.getbands() or "transparency" in header.info:
+            return "a picture with transparent parts"
+    return "a mask of ones and zeros" if mask.max() == 1 else ""
 
 
 def _stamp(file: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ _PROMPT: Final = "person."
 _BOX_SURE: Final = 0.35
 _TEXT_SURE: Final = 0.25
 """From which scores a box counts: the values of the library's own example; the paper has none."""
+_DETECTORS: Final = ("grounding-dino", "mm-grounding-dino")
+_SEGMENTERS: Final = ("sam", "sam_hq")
+"""Kinds of network whose processors are called as here; their classes load others too."""
 _SOFT: Final = 1.5
 """Pixels over which an edge is blurred: a mask of whole pixels shows as a seam."""
 
@@ -36,7 +40,7 @@ class GroundedPeople:
             sure: Score from which a box counts.
 
         Raises:
-            ModelError: A checkpoint cannot be loaded.
+            ModelError: A checkpoint cannot be loaded, or lacks weights.
         """
         from transformers import (
             AutoModelForMaskGeneration,
@@ -47,8 +51,10 @@ class GroundedPeople:
         self._device = device
         self._sure = sure
         self._lock = Lock()
-        self._detector = _loaded(detector, AutoModelForZeroShotObjectDetection).to(device)
-        self._segmenter = _loaded(segmenter, AutoModelForMaskGeneration).to(device)
+        self._detector = _model(detector, AutoModelForZeroShotObjectDetection, _DETECTORS).to(
+            device
+        )
+        self._segmenter = _model(segmenter, AutoModelForMaskGeneration, _SEGMENTERS).to(device)
         self._detector_processor = _loaded(detector, AutoProcessor)
         self._segmenter_processor = _loaded(segmenter, AutoProcessor)
         self._digests = [_digest(model) for model in (self._detector, self._segmenter)]
@@ -100,16 +106,35 @@ class GroundedPeople:
         return [mask[int(place)].numpy() for mask, place in zip(masks, best, strict=True)]
 
 
-def _loaded(spec: str, kind: Any) -> Any:  # noqa: ANN401 - a model or a processor
+def _model(spec: str, kind: Any, wanted: Sequence[str]) -> Any:  # noqa: ANN401 - a network
+    """The network, complete: weights that are missing would be random, and find rubbish."""
+    model, found = _loaded(spec, kind, output_loading_info=True)
+    if model.config.model_type not in wanted:
+        raise ModelError(
+            f"--figures grounded: {spec} is a network of the kind {model.config.model_type}; "
+            f"wanted {' or '.join(wanted)}."
+        )
+    absent = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise ModelError(
+            f"--figures grounded: {spec} lacks weights of the network, or has them in another "
+            f"shape: {absent[0]}{more}. Fetch the checkpoint anew."
+        )
+    return model.eval()
+
+
+def _loaded(spec: str, kind: Any, **how: object) -> Any:  # noqa: ANN401 - whatever is loaded
+    is_path = spec.startswith(("/", "./", "../", "~"))
     try:
-        loaded = kind.from_pretrained(spec)
-    except (OSError, ValueError, ImportError) as problem:
+        return kind.from_pretrained(str(Path(spec).expanduser()) if is_path else spec, **how)
+    # The library raises nearly anything on damaged or foreign files.
+    except Exception as problem:
         said = (str(problem).splitlines() or ["no reason given"])[0]
         raise ModelError(
             f"--figures grounded: {spec} cannot be loaded ({said}) Give a local folder (./NAME), "
             "or a name on the hub that can be reached, or use grabcut, which needs no weights."
         ) from problem
-    return loaded.eval() if hasattr(loaded, "eval") else loaded
 
 
 def _digest(model: Any) -> str:  # noqa: ANN401 - a model of transformers

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vlmaudit.data.folding import fold_text
+from vlmaudit.data.scripts import is_continuous
 
 Rule = Literal["paper", "audit"]
 RULES: Final[tuple[Rule, ...]] = ("paper", "audit")
 
 PAPER_PIECE: Final = 5
 """Characters of a name that make a piece of it (Caldarella et al. 2024, section 4.1)."""
-_WORD: Final = re.compile(r"[^\W_]+")
+_WORD: Final = re.compile(r"(?:[^\W_]|\|)+")
+_LEAST_WHOLE: Final = 3
+"""Letters of a whole name that stands by itself, such as "Sia"; two where words have no blanks."""
 _LEAST_ALONE: Final = 4
 """Letters of a part of a name that says who it is by itself; "Ann" and "Lee" only together do."""
 _LEAST_FUZZY: Final = 6
@@ -28,7 +31,7 @@ class NameRead:
     """A name that can be read.
 
     Attributes:
-        part: What of the name.
+        part: What of the name, folded.
         read: What stood in the picture.
     """
 
@@ -73,29 +76,41 @@ def _find_by_audit(name: str, texts: Sequence[str]) -> NameRead | None:
     Read is a name of which a part of four letters or more stands as a word, one or two letters
     misread where it is long; of which most of a part stands, such as where the picture ends; or
     whose letters stand one after the other, over blanks and lines. Parts of two or three letters
-    count if all of the name is there. A part that is a word as well ("Young") drops a picture too
-    often rather than too seldom.
+    count if all of the name is there, and so does a short name of one word. A part that is a word
+    as well ("Young") drops a picture too often rather than too seldom; numbers are no words.
     """
-    parts = list(_words(name))
-    written = [(word, read) for read in texts for word in _words(read)]
+    shown = dict(_words(name))
+    parts = list(shown)
+    whole = "".join(parts)
+    shown[whole] = " ".join(shown.values())
+    written = [(word, read) for read in texts for word, _ in _words(read)]
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _LEAST_ALONE:
             for word, read in written:
                 if _is_read(part, word):
-                    return NameRead(part, read)
-    if len(parts) > 1 and all(any(part == word for word, _ in written) for part in parts):
-        return NameRead(" ".join(parts), " / ".join(texts))
+                    return NameRead(shown[part], read)
+    words = {word for word, _ in written}
+    is_there = whole in words or words.issuperset(parts)
+    if is_there and len(whole) >= _LEAST_WHOLE:
+        return NameRead(shown[whole], " / ".join(texts))
     run_on = "".join(word for word, _ in written)
-    for piece in ("".join(parts), *parts):
-        if len(piece) >= _LEAST_FUZZY and piece in run_on:
-            return NameRead(piece, " / ".join(texts))
+    for piece in (whole, *parts):
+        if len(piece) >= _least_run_on(piece) and piece in run_on:
+            return NameRead(shown[piece], " / ".join(texts))
     return None
 
 
-def _words(text: str) -> Iterator[str]:
-    folded = fold_text(text).text.replace("'", "").translate(_ALIKE)
+def _least_run_on(piece: str) -> int:
+    """Letters from which a piece counts between other letters."""
+    return 2 if piece and all(map(is_continuous, piece)) else _LEAST_FUZZY
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    """The words of a text as they are compared, and as they stand; numbers are none."""
+    folded = fold_text(text).text.replace("'", "")
     for word in _WORD.findall(folded):
-        yield word.replace("rn", "m").replace("vv", "w")
+        if any(map(str.isalpha, word)):
+            yield word.translate(_ALIKE).replace("rn", "m").replace("vv", "w"), word
 
 
 def _is_read(part: str, word: str) -> bool:

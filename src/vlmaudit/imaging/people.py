@@ -94,7 +94,7 @@ def load_figure_finder(spec: str, *, device: str = "cpu") -> FigureFinder:
     if kind == "masks" and rest:
         from vlmaudit.imaging.given_masks import GivenMasks
 
-        return GivenMasks(Path(rest))
+        return GivenMasks(Path(rest).expanduser())
     detector, comma, segmenter = rest.partition(",")
     if kind == "grounded" and comma and detector and segmenter:
         from vlmaudit.imaging.grounded import GroundedPeople

@@ -20,7 +20,7 @@ from vlmaudit.imaging.seams import FaceFinder, FigureFinder, TextReader
 from vlmaudit.imaging.text_masks import text_mask
 from vlmaudit.results.fingerprint import fingerprint
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Counts changes of what a condition does to pixels: another one is another picture."""
 
 NO_FACE: Final = "no face was found"

@@ -1,14 +1,16 @@
-"""The charts of prompts: leak rates beside their nulls, and what answers do with the name."""
+"""The charts of prompts and conditions: leak rates, what changes them, what answers do."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import altair as alt
 
-from vlmaudit.audits.name_leakage.finding import Finding, GroupRow, Outcome
+from vlmaudit.audits.name_leakage.finding import ContrastRow, Finding, GroupRow, Outcome
+from vlmaudit.audits.name_leakage.verdicts import MARGIN
 from vlmaudit.report.drawing import (
     INK,
+    LINE,
     MEMBER,
     OTHER,
     PAPER,
@@ -20,6 +22,13 @@ from vlmaudit.report.drawing import (
     heading,
     rows,
 )
+from vlmaudit.report.leakage.conditions import (
+    ALL,
+    asked_words,
+    contrast_condition,
+    drawn_contrasts,
+)
+from vlmaudit.report.leakage.numbers import points, points_interval
 from vlmaudit.report.leakage.outcomes import OUTCOMES
 from vlmaudit.report.leakage.tables import group_null, groups_of, outcome_counts
 from vlmaudit.report.leakage.wording import conditions, group_words
@@ -157,6 +166,109 @@ def _text(
         limit=limit,
         yOffset=rise,
     ).encode(x=alt.value(x), text=f"{field}:N")
+
+
+def condition_chart(finding: Finding) -> Drawing | None:
+    """How much each condition changes the leak rate, against the same pictures as they are."""
+    contrasts = drawn_contrasts(finding)
+    if not contrasts:
+        return None
+    title = "Change of the leak rate under each condition, in points, with 95 % intervals"
+    return draw("conditions", title, lambda narrow: _condition_spec(contrasts, narrow=narrow))
+
+
+def _condition_spec(contrasts: Mapping[str, Sequence[ContrastRow]], *, narrow: bool) -> Chart:
+    drawn = [_change_values(row) for rows_ in contrasts.values() for row in rows_]
+    ticks = change_ticks(
+        min(row["low"] for row in drawn if row["low"] is not None),
+        max(row["high"] for row in drawn if row["high"] is not None),
+    )
+    return alt.vconcat(
+        *(
+            _change_panel(
+                [_change_values(row) for row in of_group], ticks, narrow=narrow
+            ).properties(title=heading(asked_words(group) if group == ALL else group_words(group)))
+            for group, of_group in contrasts.items()
+        ),
+        spacing=22,
+    )
+
+
+def change_ticks(low: float, high: float) -> list[float]:
+    """Where an axis of changes has its ticks: 0 and both margins of likeness are within it.
+
+    >>> change_ticks(-0.42, 0.03), change_ticks(-0.02, 0.04)
+    ([-0.6, -0.4, -0.2, 0.0, 0.2], [-0.1, 0.0, 0.1])
+    """
+    low, high = min(low, -MARGIN), max(high, MARGIN)
+    step = next((one for one in (0.1, 0.2) if high - low <= 4 * one), 0.5)
+    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
+    return [round(place * step, 6) for place in range(first, last + 1)]
+
+
+def _change_values(row: ContrastRow) -> dict[str, Any]:
+    difference = row.difference
+    said = points(difference.value or 0.0)
+    limits = points_interval(difference)
+    rates = (
+        ""
+        if row.first_rate is None or row.second_rate is None
+        else f"{percent(row.first_rate)} from {percent(row.second_rate)}"
+    )
+    return {
+        "label": visible(contrast_condition(row)),
+        "value": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "said": said,
+        "limits": limits,
+        "rates": rates,
+        "counted": f"{said} ({limits}); {rates}" if rates else f"{said} ({limits})",
+    }
+
+
+def _change_panel(
+    values: Rows, ticks: Sequence[float], *, narrow: bool
+) -> alt.LayerChart | alt.FacetChart:
+    width, step = (340, 62) if narrow else (330, 34)
+    sink = 20 if narrow else 0
+    scale = alt.Scale(domain=[ticks[0], ticks[-1]], nice=False)
+    axis = alt.Axis(
+        values=list(ticks),
+        labelExpr="datum.value == 0 ? '0' : format(100 * datum.value, '+.0f')",
+        labelFlush=narrow,
+        domain=False,
+    )
+    base = rows([{"row": place, **value} for place, value in enumerate(values)]).encode(
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.15))
+    )
+    x = alt.X("value:Q", scale=scale, axis=axis, title=None)
+    edges = rows([{"low": -MARGIN, "high": MARGIN, "value": 0.0}])
+    alike = edges.mark_rect(color=LINE, opacity=0.55).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis, title=None), x2="high:Q"
+    )
+    nothing = edges.mark_rule(color=QUIET, strokeWidth=1.5).encode(x=x)
+    rule = base.mark_rule(
+        strokeWidth=3, strokeCap="round", yOffset=sink, opacity=0.55, color=OTHER
+    ).encode(x=alt.X("low:Q", scale=scale, axis=axis, title=None), x2="high:Q")
+    point = base.mark_point(
+        filled=True, size=110, opacity=1, yOffset=sink, stroke=PAPER, strokeWidth=1.5, fill=OTHER
+    ).encode(x=x, shape=alt.value("diamond"))
+    if narrow:
+        written = [
+            _text(base, "label", 0, "left", width, rise=-17, weight=600),
+            _text(base, "counted", 0, "left", width, rise=0),
+        ]
+    else:
+        written = [
+            _text(base, "label", -16, "right", 240),
+            _text(base, "said", width + 14, "left", weight=600),
+            _text(base, "limits", width + 70, "left"),
+            _text(base, "rates", width + 192, "left"),
+        ]
+    return alt.layer(alike, nothing, rule, point, *written).properties(
+        width=width, height=alt.Step(step)
+    )
 
 
 def outcome_chart(finding: Finding) -> Drawing | None:

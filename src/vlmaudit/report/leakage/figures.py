@@ -1,7 +1,7 @@
 """All charts of a name-leakage report, in its order."""
 
 from vlmaudit.audits.name_leakage.finding import Finding
-from vlmaudit.report.leakage.charts import outcome_chart, rate_chart
+from vlmaudit.report.leakage.charts import condition_chart, outcome_chart, rate_chart
 from vlmaudit.report.leakage.people_charts import (
     distribution_chart,
     occurrence_chart,
@@ -18,5 +18,6 @@ def draw_all(finding: Finding) -> tuple[Drawing, ...]:
         people_chart(finding),
         distribution_chart(finding),
         occurrence_chart(finding),
+        condition_chart(finding),
     )
     return tuple(drawing for drawing in drawings if drawing is not None)

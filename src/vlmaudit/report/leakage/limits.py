@@ -1,10 +1,14 @@
 """What a name-leakage finding shows, what it does not, and how its page is to be handled."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from vlmaudit.audits.name_leakage.finding import Finding
 from vlmaudit.report.leakage.wording import LIFT, main_groups
 from vlmaudit.results.numbers import count, counted, p_floor, percent
+
+OWN_BACKGROUND: Final = "own-background"
+"""The condition in which a person is cut out and pasted back where they were."""
 
 
 def proves(finding: Finding) -> tuple[str, ...]:
@@ -52,6 +56,12 @@ def _proves(finding: Finding) -> Iterable[str]:
     unasked = main_groups(finding).get("P0")
     if unasked is not None and unasked.rate.value:
         yield "The name comes out even where a prompt only asks to describe the picture."
+    if any(row.kind == "condition" for row in finding.contrasts):
+        yield (
+            "What a condition does to these pictures is why this model's answers change under it:"
+            " the same pictures of the same people are asked about in the same words. That is a"
+            " cause, for this model and these pictures."
+        )
 
 
 def does_not_prove(finding: Finding) -> tuple[str, ...]:
@@ -81,6 +91,8 @@ def _does_not_prove(finding: Finding) -> Iterable[str]:
             yield f"With the people compared with, nobody's own p can be below {floor}."
     else:
         yield "A bare rate also counts names that the model says of everybody; the lift does not."
+    if finding.conditions:
+        yield from _of_conditions(finding)
     specificity, recall = finding.matcher.specificity.value, finding.matcher.recall.value
     if specificity is not None and recall is not None:
         yield (
@@ -95,6 +107,29 @@ def _does_not_prove(finding: Finding) -> Iterable[str]:
         "Everything here is about one checkpoint, these prompts and people like these. Another"
         " training run, other pictures or other words may come out otherwise."
     )
+
+
+def _of_conditions(finding: Finding) -> Iterable[str]:
+    cut = [row for row in finding.conditions if row.mask_area is not None]
+    if cut:
+        checked = any(row.condition == OWN_BACKGROUND for row in finding.conditions)
+        yield (
+            "Cutting a person out changes a picture by itself. "
+            + (
+                f"{OWN_BACKGROUND} is the control for it: what it changes is not the background's."
+                if checked
+                else f"Its control, {OWN_BACKGROUND}, was not shown: a fall may come from the"
+                " cutting."
+            )
+        )
+    hiding = any(row.faces is not None for row in finding.conditions)
+    failed = sum(row.pictures - row.hidden for row in finding.conditions)
+    if hiding or failed:
+        yield (
+            "A face that no longer helps this model is not an anonymised face: another model, or"
+            " somebody who knows how it was hidden, may still tell it. Where hiding failed, nothing"
+            " was hidden."
+        )
 
 
 def handling(finding: Finding, *, with_pictures: bool, with_answers: bool) -> str:

@@ -15,7 +15,7 @@ from vlmaudit.report.pages import own_text, render_page, write_figures
 from vlmaudit.report.parts import Drawing, Pictures
 from vlmaudit.results.files import write_text
 
-FIGURES: Final = ("prompts", "outcomes", "people", "distribution", "occurrences")
+FIGURES: Final = ("prompts", "outcomes", "people", "distribution", "occurrences", "conditions")
 _FOR_PICTURES: Final = 1_500_000
 """Bytes that answers leave to pictures, where these are asked for."""
 

@@ -22,6 +22,7 @@ _VALUES: Final = frozenset(
         *("schema", "audit", "protocol", "verdict", "kind", "unit", "label", "sex", "shown"),
         *("method", "family", "prompt", "group", "condition", "settings", "model", "prompts"),
         *("name", "null", "first", "second"),
+        *("face", "context", "both", "words"),
     )
 )
 # Sentences that give somebody as an example, or say who shares a name: maybe nobody of the study.
