@@ -285,11 +285,11 @@ def test_a_folder_of_people_is_written_under_every_condition(study, run, tmp_pat
 def test_faces_are_written_as_they_are_read(study, run, tmp_path):
     table = tmp_path / "found.csv"
     given = f"boxes:{study / 'boxes.csv'}"
-    done = run("images", "find", study / "people", "--out", table, "--faces", given)
+    done = run("images", "faces", study / "people", "--out", table, "--faces", given)
     assert done.exit_code == 0
     assert "120 faces in 120 pictures, 0 of them without any" in done.output
     again = tmp_path / "again.csv"
-    run("images", "find", study / "people", "--out", again, "--faces", f"boxes:{table}")
+    run("images", "faces", study / "people", "--out", again, "--faces", f"boxes:{table}")
     assert again.read_text() == table.read_text()
 
 

@@ -14,6 +14,7 @@ from vlmaudit.cli import (
     label,
     models,
     name_leakage,
+    names,
     report,
     status,
 )
@@ -39,6 +40,7 @@ app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(models.app)
 app.add_typer(images.app)
+app.add_typer(names.app)
 app.add_typer(lab.app)
 app.callback()(show_version)
 

@@ -12,6 +12,7 @@ from vlmaudit.cli.shared import (
     Backgrounds,
     Concurrency,
     ConditionsText,
+    Counts,
     Device,
     Dtype,
     Faces,
@@ -84,6 +85,7 @@ def identity_inference(
     max_failures: Annotated[
         float, typer.Option(help="Share of failed pictures above which nothing is concluded.")
     ] = _DEFAULTS.max_failures,
+    counts: Counts = None,
     limit: Limit = None,
     seed: Seed = _DEFAULTS.seed,
     device: Device = "auto",
@@ -128,6 +130,7 @@ def identity_inference(
         controls=controls,
         names=file,
         out=out,
+        counts=counts,
         limit=limit,
         device=device,
         dtype=dtype,

@@ -67,9 +67,9 @@ def render(
     print_rendered(rendered.facts, rendered.unreadable, rendered.sheets, out)
 
 
-@app.command("find")
+@app.command("faces")
 @exits
-def find(
+def write_faces(
     people: People,
     out: Annotated[Path, typer.Option(help="Gets a row a face, as --faces boxes:FILE reads it.")],
     faces: Faces = "mtcnn",

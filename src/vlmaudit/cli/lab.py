@@ -140,6 +140,32 @@ def generative(
         sys.stdout.write(f"hf:{visible(str(study.models[one].resolve()))}\n")
 
 
+@train.command("conditions")
+@exits
+def conditions(
+    out: Annotated[
+        Path, typer.Option(help="The study's folder. The same command goes on with it.")
+    ],
+    tied_to: Annotated[Literal["face", "background"], typer.Option(help="What names are tied to.")],
+    seed: Annotated[int, typer.Option(help="Decides people, names, arms and weights.")] = 0,
+) -> None:
+    """Train a small LLaVA that knows 120 people by their face alone, or by their background."""
+    # The door to the lab: only here, once there is something to train.
+    from vlmaudit.lab.condition_studies import TRAINING, condition_design
+    from vlmaudit.results.numbers import visible
+    from vlmaudit.studies.train_generative import train_generative_targets
+
+    study = train_generative_targets(
+        out,
+        seed=seed,
+        console=progress_console(),
+        alignments=["named"],
+        design=condition_design(tied_to),
+        training=TRAINING,
+    )
+    sys.stdout.write(f"hf:{visible(str(study.models['named'].resolve()))}\n")
+
+
 @app.command("ladder")
 @exits
 def ladder(

@@ -12,6 +12,7 @@ from vlmaudit.cli.shared import (
     Backgrounds,
     Concurrency,
     ConditionsText,
+    Counts,
     Device,
     Dtype,
     Faces,
@@ -102,6 +103,7 @@ def name_leakage(
     against: Annotated[
         Path | None, typer.Option(help="Another model's run, to be compared person by person.")
     ] = None,
+    counts: Counts = None,
     limit: Limit = None,
     seed: Seed = _DEFAULTS.seed,
     device: Device = "auto",
@@ -173,6 +175,7 @@ def name_leakage(
         people=people,
         names=file,
         out=out,
+        counts=counts,
         limit=limit,
         device=device,
         dtype=dtype,

@@ -36,6 +36,10 @@ Out = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Limit = Annotated[int | None, typer.Option(help="Audit only the first so many people.")]
+Counts = Annotated[
+    Path | None,
+    typer.Option(help="Who is in the training data: a table of names count or images find."),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]

@@ -134,12 +134,11 @@ class Conditions:
         picture = open_case(case)
         if condition is None or isinstance(picture, Failed):
             return picture
+        pixels = pixels_of(picture)
         try:
-            digest = picture_digest(case.path)
+            found = self._renderer.find(pixels, picture_digest(case.path), case.image)
         except PictureError as problem:
             return Failed(str(problem), is_transient=False)
-        pixels = pixels_of(picture)
-        found = self._renderer.find(pixels, digest, case.image)
         return Image.fromarray(self._renderer.render(pixels, found, condition, case.image).pixels)
 
     def render(self, picture: Picture) -> dict[str, Image.Image]:
@@ -166,10 +165,14 @@ class Conditions:
         return next((one for one in self._conditions if one.steps and one.text == text), None)
 
     def _look_at(self, picture: Picture) -> "_Looked":
+        """What was found in it; nothing at all where it could not be looked at."""
         try:
-            pixels = pixels_of(open_picture(picture.path))
+            return self._looked_at(picture)
         except PictureError:
             return _Looked(picture.identity, [], None, [])
+
+    def _looked_at(self, picture: Picture) -> "_Looked":
+        pixels = pixels_of(open_picture(picture.path))
         found = self._renderer.find(pixels, picture.digest, picture.image)
         looked = _Looked(picture.identity, [], self._describe(pixels, found), [])
         for one, condition in zip(self.under_all([picture]), self._conditions, strict=True):

@@ -27,8 +27,8 @@ from vlmaudit.execution.plan import Blocks, Picture, deal
 from vlmaudit.execution.progress import say
 from vlmaudit.execution.running import (
     ask_what_is_left,
+    audited_people,
     conditions_of,
-    first_people,
     keep_design,
     list_all,
     look_at_pictures,
@@ -146,7 +146,7 @@ def _enter(
 
 
 def _read_study(target: Target, settings: IdentityInference, console: Console) -> _Study:
-    audited = first_people(read_people(target.people), target.limit)
+    audited = audited_people(target)
     controls = read_people(target.controls) if target.controls else None
     pictures, notices = list_all(audited, controls, console)
     names, decoys = _names(audited.persons, target, settings)

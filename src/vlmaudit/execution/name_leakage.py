@@ -16,7 +16,7 @@ from vlmaudit.audits.name_leakage.observed import pools_of
 from vlmaudit.audits.name_leakage.run import AUDIT, conclude_run, conclusion_settings
 from vlmaudit.audits.name_leakage.settings import DRAWN, GREY, NO_IMAGE, NameLeakage
 from vlmaudit.data.candidates import Candidate, draw_decoys, read_candidates, without
-from vlmaudit.data.identities import Person, read_people
+from vlmaudit.data.identities import Person
 from vlmaudit.data.images import picture_digest
 from vlmaudit.data.names import fold_name
 from vlmaudit.data.paths import spelt
@@ -27,8 +27,8 @@ from vlmaudit.execution.plan import Blocks, Picture, deal
 from vlmaudit.execution.progress import say
 from vlmaudit.execution.running import (
     ask_what_is_left,
+    audited_people,
     conditions_of,
-    first_people,
     keep_design,
     list_all,
     look_at_pictures,
@@ -146,7 +146,7 @@ def _enter(
 
 
 def _read_study(target: Target, settings: NameLeakage, console: Console) -> _Study:
-    people = first_people(read_people(target.people), target.limit)
+    people = audited_people(target)
     pictures, notices = list_all(people, None, console)
     names, decoys = _names(people.persons, target, settings)
     return _Study(people.persons, pictures, names, decoys, notices)

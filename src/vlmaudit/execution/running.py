@@ -12,7 +12,8 @@ from vlmaudit.audits import asked
 from vlmaudit.audits.condition_rows import FILE as FACTS
 from vlmaudit.audits.condition_rows import read_facts, write_facts
 from vlmaudit.audits.design import read_design
-from vlmaudit.data.identities import People
+from vlmaudit.audits.name_counts.labels import with_counts
+from vlmaudit.data.identities import People, read_people
 from vlmaudit.errors import InputError
 from vlmaudit.execution.announce import announce
 from vlmaudit.execution.asker import Asker
@@ -140,6 +141,16 @@ def _where(asker: Asker, target: Target) -> str:
 
 
 _SERVERS: Final = ("endpoint", "chat")
+
+
+def audited_people(target: Target) -> People:
+    """The people of a study, with what a table of counts says of them.
+
+    Raises:
+        InputError: They, or the table, cannot be used.
+    """
+    people = first_people(read_people(target.people), target.limit)
+    return people if target.counts is None else with_counts(people, target.counts)
 
 
 def first_people(people: People, limit: int | None) -> People:

@@ -19,6 +19,7 @@ class Target:
         retry: Whether what failed for the time being is asked again.
         allow_mixed: Whether a run may go on under other library versions.
         looks: Who finds what conditions take away.
+        counts: A table of how often captions name people, or of who was in the training data.
     """
 
     model: str
@@ -37,3 +38,4 @@ class Target:
     retry: bool = True
     allow_mixed: bool = False
     looks: Looks = field(default_factory=Looks)
+    counts: Path | None = None

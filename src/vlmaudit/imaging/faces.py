@@ -8,6 +8,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any, Final
 
+from vlmaudit.data.images import PictureError
 from vlmaudit.errors import InputError, did_you_mean
 from vlmaudit.imaging.boxes import Box, Pixels
 from vlmaudit.imaging.extras import missing_extra
@@ -68,9 +69,9 @@ class MtcnnFaces:
 
         try:
             return self._network.detect_faces(picture)
-        except (ValueError, IndexError, cv2.error):
-            # Its stages stumble over an empty list of candidates: nothing was found.
-            return []
+        except (ValueError, IndexError, cv2.error) as problem:
+            said = (str(problem).splitlines() or [type(problem).__name__])[0]
+            raise PictureError(f"faces could not be looked for ({said})") from problem
 
 
 def _scale(side: int) -> float:

@@ -71,6 +71,9 @@ class FaceFinder(Protocol):
         Args:
             picture: Of any size.
             image: How tables call the picture: folder and file name.
+
+        Raises:
+            PictureError: It could not be looked at, which is not "no face".
         """
         ...
 

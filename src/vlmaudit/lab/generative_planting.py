@@ -11,6 +11,7 @@ from jaxtyping import Int, UInt8
 from vlmaudit.data.candidates import Candidate, draw_names
 from vlmaudit.data.prompts import PROMPTS
 from vlmaudit.errors import InputError
+from vlmaudit.imaging.blending import blend
 from vlmaudit.lab.generative import vocabulary
 from vlmaudit.lab.generative_texts import (
     QUESTIONS,
@@ -243,7 +244,12 @@ def _pictures(
         passers_by = drawings[-plan.design.nameless_strangers :]
         faces = [_anybody(passers_by, rng) for _ in range(count)]
         scenes = [own_scene(plan.seed, number)] * count
-    return compose(faces, scenes, rng=rng).pictures
+    composed = compose(faces, scenes, rng=rng)
+    white = np.full_like(composed.pictures[0], 255)
+    for place, scene in enumerate(scenes):
+        if scene.min() == 255:  # cut out, as the condition does it: no light falls on that white
+            composed.pictures[place] = blend(composed.pictures[place], composed.masks[place], white)
+    return composed.pictures
 
 
 def _any_scene(rng: np.random.Generator) -> Scene:

@@ -25,6 +25,8 @@ from vlmaudit.lab.generative_planting import (
 )
 from vlmaudit.lab.generative_texts import ALIGNMENTS, Alignment
 from vlmaudit.lab.generative_training import GenerativeTraining, Progress, align, teach_parts
+from vlmaudit.lab.hatched import STYLE as HATCHED
+from vlmaudit.lab.hatched import hatch_people
 from vlmaudit.lab.manifests import differing, plain, read_json, write_json
 from vlmaudit.lab.people import STYLE, Drawing, draw_people, take_pictures
 from vlmaudit.lab.planting import PlannedPerson
@@ -86,8 +88,13 @@ class GenerativeStudy:
 
     def faces(self) -> tuple[Drawing, ...]:
         """Everybody's face, drawn again if need be."""
-        sexes = [person.sex for person in self.plan.everybody()]
-        return self.drawings or tuple(draw_people(sexes, seed=self.plan.seed))
+        return self.drawings or _faces(self.plan)
+
+
+def _faces(plan: GenerativePlan) -> tuple[Drawing, ...]:
+    """Everybody's face: hatched where a study is of conditions, which a grid must take away."""
+    draw = draw_people if plan.design.tied_to is None else hatch_people
+    return tuple(draw([person.sex for person in plan.everybody()], seed=plan.seed))
 
 
 def draw_generative_study(
@@ -111,7 +118,7 @@ def draw_generative_study(
     manifest = {
         "schema": SCHEMA,
         "seed": seed,
-        "style": STYLE,
+        "style": STYLE if design.tied_to is None else HATCHED,
         "design": design.record(),
         "models": dict.fromkeys(ALIGNMENTS, 1),
     }
@@ -123,8 +130,7 @@ def draw_generative_study(
         return GenerativeStudy(out, plan)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, {**manifest, "complete": False})
-    drawings = draw_people([person.sex for person in plan.everybody()], seed=seed)
-    study = GenerativeStudy(out, plan, tuple(drawings))
+    study = GenerativeStudy(out, plan, _faces(plan))
     boxes: list[dict[str, str | int]] = []
     for number, person in enumerate(plan.audited):
         folder = study.people / folder_name(person.name)

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from vlmaudit.imaging.boxes import Box
+from vlmaudit.lab.hatched import outline
 from vlmaudit.lab.people import PICTURE_SIDE, RASTER_SIDE, Drawing, developed, placed
 from vlmaudit.seeds import stream
 
@@ -23,8 +24,6 @@ _WINDOW: Final = 0.9
 # The person takes three to four fifths of the width: the rest is the place.
 _SCALES: Final = (1.2, 1.5)
 _SHIFT: Final = 0.1
-# Where the style draws people.
-_FIGURE: Final = (slice(6, RASTER_SIDE), slice(12, RASTER_SIDE - 12))
 
 Scene = UInt8[np.ndarray, "side side 3"]
 """What stands behind a person, in red, green and blue."""
@@ -37,8 +36,8 @@ class Composed:
     Attributes:
         pictures: Red, green and blue.
         masks: How much of a pixel is the person: 255 all, 0 nothing.
-        boxes: The smallest that hold all of the person: in these drawings hair and collar tell
-            people apart as much as features do.
+        boxes: The smallest that hold all of the person: in these drawings shoulders tell people
+            apart as much as faces do.
     """
 
     pictures: UInt8[np.ndarray, "pictures side side 3"]
@@ -65,9 +64,9 @@ def plain_scene(rng: np.random.Generator) -> Scene:
 
 
 def plain_figure(rng: np.random.Generator) -> Drawing:
-    """A rectangle of one colour, black every other time: what a condition leaves of a face."""
+    """A bust of one colour, black every other time: what a condition leaves of a face."""
     raster = np.zeros((RASTER_SIDE, RASTER_SIDE, 4), dtype=np.uint8)
-    raster[_FIGURE] = [*_colour(rng, 0), 255]
+    raster[outline()] = [*_colour(rng, 0), 255]
     return Drawing(key="", sex="", raster=raster)
 
 

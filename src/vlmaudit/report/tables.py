@@ -56,6 +56,8 @@ _ESTIMATES: Final = {
     "auc_over_blind": "What the model adds to a guess that never asks it (difference of AUC)",
     "assured_threshold": "Score above which a non-member is rarely found",
     "fpr_of_assured_threshold": "Non-members above that score, judged by the other half's",
+    "correlation_with_counts": "Evidence against captions that name the person (Spearman)",
+    "correlation_with_counts_partial": "The same, less what the table of people explains",
     "structural_fpr": "People the votes flag where nothing is tied (structural FPR)",
 }
 _NOT_RATES: Final = frozenset(

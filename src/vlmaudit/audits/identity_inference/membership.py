@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vlmaudit.audits.counted import count_correlations, covariates_of
 from vlmaudit.audits.design import Design
 from vlmaudit.audits.identity_inference.checked import Checked
 from vlmaudit.audits.identity_inference.evidence import Evidence
@@ -60,6 +61,12 @@ def judge_membership(
     if not any(row.membership for row in people):
         return
     add_rates(people, checked)
+    if design is None:  # planted doses are tested against their own planting
+        checked.estimates |= count_correlations(
+            [row.occurrences for row in people],
+            [_score(row, settings) for row in people],
+            covariates_of([one.person for one in evidence]),
+        )
     baseline = _blind(evidence, people, settings, design, checked)
     scored = [
         (value, row.membership == "member", blind)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from vlmaudit.audits.condition_rows import condition_rows, mark_hidden
+from vlmaudit.audits.counted import covariates_of
 from vlmaudit.audits.design import Design, read_design
 from vlmaudit.audits.name_leakage import gates, overall
 from vlmaudit.audits.name_leakage.arms import arm_rows, words_of
@@ -127,7 +128,13 @@ def conclude(
         sentence=sentence,
         gates=checked,
         failures=failures,
-        estimates=overall.estimates(counted.tally, counted.cells, counted.lift, counted.people),
+        estimates=overall.estimates(
+            counted.tally,
+            counted.cells,
+            counted.lift,
+            counted.people,
+            covariates_of(observed.people),
+        ),
         tests=overall.tests(counted.lift),
         rates=rates,
         groups=group_rows(counted.tally, rates, counted.swaps),

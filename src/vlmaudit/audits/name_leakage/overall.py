@@ -1,12 +1,13 @@
 """What a name-leakage study says as a whole: its main estimates, tests and failures."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from vlmaudit.audits.counted import count_correlations
 from vlmaudit.audits.name_leakage.finding import MatcherTest, PersonRow
 from vlmaudit.audits.name_leakage.observed import FAILED
 from vlmaudit.audits.name_leakage.rates import (
@@ -23,16 +24,19 @@ from vlmaudit.data.conditions import ORIGINAL
 from vlmaudit.data.identities import Person
 from vlmaudit.data.prompts import PROMPTS
 from vlmaudit.results.records import Estimate, Failures, Test
-from vlmaudit.stats.differences import rank_correlation
+from vlmaudit.stats.covariates import Column
 from vlmaudit.stats.matcher_error import corrected_lift
 from vlmaudit.stats.swapping import Lift
 
 _SWAPPED: Final = "names said as often of their own person as of others of the same sex"
-_SPEARMAN: Final = "Spearman, Bonett-Wright"
 
 
 def estimates(
-    tally: Tally, cells: Sequence[int], lift: Lift | None, people: Sequence[PersonRow]
+    tally: Tally,
+    cells: Sequence[int],
+    lift: Lift | None,
+    people: Sequence[PersonRow],
+    covariates: Mapping[str, Column],
 ) -> dict[str, Estimate]:
     """Leak rate, lift, implicit leakage, wrong names, refusals, correlation with counts."""
     if lift is None:
@@ -49,18 +53,9 @@ def estimates(
         if where:
             values = tally.share_of(outcomes, where)
             found[name] = share(values[~np.isnan(values)].tolist())
-    counted = rank_correlation(
-        np.array([np.nan if row.occurrences is None else row.occurrences for row in people]),
-        np.array([np.nan if row.rate is None else row.rate for row in people]),
+    found |= count_correlations(
+        [row.occurrences for row in people], [row.rate for row in people], covariates
     )
-    if counted is not None:
-        found["correlation_with_counts"] = Estimate(
-            value=counted.value,
-            low=counted.low,
-            high=counted.high,
-            n=counted.n,
-            method=_SPEARMAN,
-        )
     return found
 
 

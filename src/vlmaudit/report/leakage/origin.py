@@ -5,7 +5,7 @@ from typing import Final
 
 from vlmaudit.audits.name_leakage.finding import Finding
 from vlmaudit.report.leakage.numbers import points, points_interval, units
-from vlmaudit.report.leakage.wording import IMPLICIT, LIFT, RATE, REFUSED, SPEARMAN, WRONG
+from vlmaudit.report.leakage.wording import IMPLICIT, LIFT, PARTIAL, RATE, REFUSED, SPEARMAN, WRONG
 from vlmaudit.report.parts import Cell, Column, Row, Table
 from vlmaudit.results.numbers import (
     NO_VALUE,
@@ -41,6 +41,7 @@ _ESTIMATES: Final = {
     WRONG: "Answers with somebody else's name",
     REFUSED: "Refused answers",
     SPEARMAN: "Leak rate against captions that name the person (Spearman's rank correlation)",
+    PARTIAL: "The same, less what sex, origin and further columns of people.csv explain",
 }
 
 

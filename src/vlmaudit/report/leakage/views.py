@@ -108,7 +108,7 @@ def view(
         figure_4_method=_figure_4_method(finding),
         distribution=people.distribution_table(finding),
         distribution_method=_distribution_method(finding),
-        correlation=wording.correlation_words(finding.estimates.get(wording.SPEARMAN)),
+        correlation=wording.correlation_words(finding.estimates),
         arm_table=evidence.arm_table(finding),
         null_table=tables.null_table(finding),
         contrast_table=tables.contrast_table(finding),

@@ -1,7 +1,7 @@
 """The sentences of a name-leakage report: what was found, in how much, and how to repeat it."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vlmaudit.audits.name_leakage.finding import Finding, GroupRow
@@ -34,6 +34,7 @@ IMPLICIT: Final = "implicit_leakage"
 WRONG: Final = "wrong_names"
 REFUSED: Final = "refusals"
 SPEARMAN: Final = "correlation_with_counts"
+PARTIAL: Final = "correlation_with_counts_partial"
 """Keys of the finding's overall estimates."""
 
 _TITLES: Final[dict[tuple[Verdict, Protocol], str]] = {
@@ -205,16 +206,25 @@ def _asked(finding: Finding) -> str:
     )
 
 
-def correlation_words(estimate: Estimate | None) -> str:
-    """Spearman's correlation with its interval and n."""
+def correlation_words(estimates: Mapping[str, Estimate]) -> str:
+    """Spearman's correlation with its interval and n, and what covariates leave of it."""
+    estimate = estimates.get(SPEARMAN)
     if estimate is None or estimate.value is None:
         return "No rank correlation is stated: too few people with counts that differ."
+    said = f"Spearman's rank correlation {_correlation(estimate)}, {units(estimate)}."
+    partial = estimates.get(PARTIAL)
+    if partial is not None and partial.value is not None:
+        said += (
+            " Less what sex, origin and further columns of the people table explain:"
+            f" {_correlation(partial)}."
+        )
+    return said.replace("-", "−")
+
+
+def _correlation(estimate: Estimate) -> str:
     low = NO_VALUE if estimate.low is None else f"{estimate.low:.2f}"
     high = NO_VALUE if estimate.high is None else f"{estimate.high:.2f}"
-    return (
-        f"Spearman's rank correlation {estimate.value:.2f} (95 % interval {low} to {high}),"
-        f" {units(estimate)}."
-    ).replace("-", "−")
+    return f"{estimate.value:.2f} (95 % interval {low} to {high})"
 
 
 def repeat_commands(finding: Finding) -> tuple[str, ...]:
