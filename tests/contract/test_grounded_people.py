@@ -179,6 +179,7 @@ def test_sure_boxes_alone_count(checkpoints):
 def test_what_it_finds_goes_on_as_the_offline_path_does(finder):
     class Nobody:
         name = "nobody"
+        looks = True
 
         def find(self, picture, image):
             return []

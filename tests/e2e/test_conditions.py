@@ -152,7 +152,7 @@ def test_what_was_done_to_pictures_is_on_record(by_face):
     assert (masked["pictures"], masked["hidden"], masked["not_hidden"]) == (120, 120, {})
     assert masked["faces"] == 120
     # A table of boxes finds what it holds, whatever is shown: its word is no proof of hiding.
-    assert masked["faces_left"]["value"] == 1.0
+    assert masked["faces_left"] is None
     assert rows["white"]["subjects"] == {"only": 120}
     assert rows["white"]["mask_area"] == pytest.approx(20 * 30 / 40**2)
     assert rows["white"]["faces"] is None

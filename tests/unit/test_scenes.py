@@ -11,8 +11,10 @@ from PIL import Image
 
 from vlmaudit.errors import InputError, RunError
 from vlmaudit.imaging.blending import blend
+from vlmaudit.imaging.boxes import Box
 from vlmaudit.imaging.given_boxes import GivenBoxes
 from vlmaudit.imaging.hiding import mask as blacken
+from vlmaudit.imaging.hiding import pixelate
 from vlmaudit.lab import generative_planting
 from vlmaudit.lab.generative_planting import (
     TIED_TO,
@@ -23,7 +25,8 @@ from vlmaudit.lab.generative_planting import (
 )
 from vlmaudit.lab.generative_settings import GenerativeTraining
 from vlmaudit.lab.generative_study import draw_generative_study, planted_record
-from vlmaudit.lab.people import draw_people
+from vlmaudit.lab.hatched import hatch_people
+from vlmaudit.lab.people import RASTER_SIDE, draw_people
 from vlmaudit.lab.scenes import compose, draw_scene, plain_figure, plain_scene
 from vlmaudit.lab.study import folder_name
 from vlmaudit.seeds import stream
@@ -39,6 +42,9 @@ DESIGN = GenerativeDesign(
     attack_pictures=2,
     decoys_per_sex=5,
 )
+# A strip within each of the three by three zones in which hatched people differ.
+THIRDS_DOWN = [slice(16, 30), slice(46, 60), slice(76, 90)]
+THIRDS_ACROSS = [slice(32, 35), slice(46, 49), slice(61, 64)]
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +299,41 @@ def test_untied_studies_are_what_they_were_before_there_were_scenes(tmp_path):
         pictures = show(study.plan, study.faces(), stage).pictures
         found[stage] = hashlib.sha256(pictures.tobytes()).hexdigest()
     assert found == BEFORE
+
+
+# Faces that a grid of ten hides
+
+
+def differences(pictures):
+    """Root mean square difference of neighbours, in grey levels."""
+    values = pictures.astype(np.float32)
+    return float(np.sqrt(np.square(values[1:] - values[:-1]).mean()))
+
+
+def test_hatched_people_differ_in_what_the_papers_grid_takes_away():
+    rasters = np.stack([one.raster for one in hatch_people(["female"] * 40, seed=5)])
+    grey = np.where(rasters[..., 3:] > 0, rasters[..., :3], 128).astype(np.uint8)
+    body = Box(12, 6, RASTER_SIDE - 24, RASTER_SIDE - 6)
+    hidden = np.stack([pixelate(picture, [body], 10) for picture in grey])
+    finer = np.stack([pixelate(picture, [body], 32) for picture in grey])
+    assert differences(grey) > 35
+    assert differences(hidden) < 0.25 * differences(grey)
+    assert differences(finer) > 0.5 * differences(grey)
+
+
+def test_hatched_people_have_one_outline_and_differ_in_four_zones_at_least():
+    people = hatch_people(["female", "male"] * 30, seed=5)
+    assert all((one.raster[..., 3] == people[0].raster[..., 3]).all() for one in people)
+    middles = np.stack(
+        [
+            [one.raster[rows, columns] for rows in THIRDS_DOWN for columns in THIRDS_ACROSS]
+            for one in people
+        ]
+    )
+    apart = (middles[:, None] != middles[None]).any(axis=(3, 4, 5)).sum(axis=2)
+    assert apart[~np.eye(len(people), dtype=bool)].min() >= 4
+
+
+def test_asking_for_more_hatched_people_does_not_change_the_first():
+    few, many = (hatch_people(["female"] * n, seed=2) for n in (3, 9))
+    assert all((one.raster == other.raster).all() for one, other in zip(few, many, strict=False))

@@ -144,7 +144,7 @@ def _row(condition: str, rows: pl.DataFrame) -> ConditionRow:
         people=rows["identity"].n_unique(),
         hidden=hidden.height,
         not_hidden=dict(lacking.iter_rows()),
-        faces=int(hidden["faces"].sum()) if hidden["faces_left"].count() else None,
+        faces=int(hidden["faces"].sum()) if _hides_faces(condition, hidden) else None,
         faces_left=_left(hidden),
         verified=_verified(hidden),
         mask_area=float(np.median(areas)) if len(areas) else None,
@@ -153,6 +153,15 @@ def _row(condition: str, rows: pl.DataFrame) -> ConditionRow:
         subjects=dict(subjects.iter_rows()),
         several=int((hidden["figures"] > 1).sum()),
     )
+
+
+def _hides_faces(condition: str, hidden: pl.DataFrame) -> bool:
+    """Whether faces were to be hidden, and found; a condition that is not ours says by its rows."""
+    try:
+        takes_faces = "face" in parse_condition(condition).takes
+    except InputError:
+        takes_faces = bool(hidden["faces_left"].count())
+    return takes_faces and bool(hidden["faces"].sum())
 
 
 def words_of(condition: str) -> str:

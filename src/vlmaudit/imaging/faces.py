@@ -52,6 +52,10 @@ class MtcnnFaces:
             f"pictures of {_SMALL_PICTURE} to {_LARGE_PICTURE}"
         )
 
+    @property
+    def looks(self) -> bool:
+        return True
+
     def find(self, picture: Pixels, image: str) -> list[Face]:
         del image
         height, width = picture.shape[:2]

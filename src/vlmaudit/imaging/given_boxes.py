@@ -54,6 +54,10 @@ class GivenBoxes:
     def name(self) -> str:
         return f"a table of boxes ({self._digest[:12]})"
 
+    @property
+    def looks(self) -> bool:
+        return False
+
     def find(self, picture: Pixels, image: str) -> list[Face]:
         height, width = picture.shape[:2]
         clipped = [

@@ -135,9 +135,14 @@ class Renderer:
             lacks += [missing] if missing and missing not in lacks else []
         return Rendered(shown, "; ".join(lacks))
 
-    def faces_left(self, shown: Pixels, found: Found, image: str) -> int:
-        """How many of the faces that were hidden the same finder still finds in their place."""
+    def faces_left(self, shown: Pixels, found: Found, image: str) -> int | None:
+        """How many of the faces that were hidden the same finder still finds in their place.
+
+        None where boxes were given: a table cannot look again.
+        """
         assert self._faces is not None and found.faces is not None, "no face was looked for"
+        if not self._faces.looks:
+            return None
         still = [face.box for face in self._faces.find(shown, image)]
         return sum(
             any(before.box.overlap(after) >= _SAME_PLACE for after in still)

@@ -65,6 +65,11 @@ class FaceFinder(Protocol):
         """What decides the result: kind, digest of the weights, and settings."""
         ...
 
+    @property
+    def looks(self) -> bool:
+        """Whether it looks at pixels; a table says the same of a picture whatever is hidden."""
+        ...
+
     def find(self, picture: Pixels, image: str) -> list[Face]:
         """All faces, largest first; boxes lie within the picture.
 

@@ -69,6 +69,10 @@ class YoloFaces:
     def name(self) -> str:
         return f"YOLOv8-face ({self._digest}), faces from a score of {_SURE}"
 
+    @property
+    def looks(self) -> bool:
+        return True
+
     def find(self, picture: Pixels, image: str) -> list[Face]:
         del image
         height, width = picture.shape[:2]

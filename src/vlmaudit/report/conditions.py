@@ -175,4 +175,9 @@ def hiding_sentences(rows: Sequence[ConditionRow], protocol: str) -> tuple[str, 
             "A face that is still found afterwards is a face, and not yet a known one: whether it "
             "can be told apart is what a recogniser says."
         )
+    if any(row.faces and row.faces_left is None for row in rows):
+        said.append(
+            "Where faces are was given in a table: whether they are still found once they are "
+            "hidden was not looked at."
+        )
     return tuple(said)
