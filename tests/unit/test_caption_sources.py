@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from vlmaudit.data.caption_files import line_blocks
 from vlmaudit.data.caption_sources import (
     CaptionError,
     CaptionUnit,
@@ -82,7 +83,8 @@ def tar_of(members, **options):
 
 def parquet_bytes(columns, **options):
     sink = io.BytesIO()
-    parquet.write_table(pa.table(columns), sink, **options)
+    table = columns if isinstance(columns, pa.Table) else pa.table(columns)
+    parquet.write_table(table, sink, **options)
     return sink.getvalue()
 
 
@@ -223,6 +225,17 @@ def test_half_a_sign_spoils_no_other_caption(tmp_path):
     assert notes == (0, 0)
 
 
+def test_memory_does_not_grow_with_the_row_group_of_parquet(tmp_path):
+    captions = [f"{n * 7919 % 1_000_003} {n * 104_729 % 1_000_003}" for n in range(1_500_000)]
+    raw = parquet_bytes({"text": captions}, row_group_size=len(captions), use_dictionary=False)
+    path = written(tmp_path / "a.parquet", raw)
+    before = pa.total_allocated_bytes()
+    arrays = read_captions(CaptionUnit(str(path)), notes=ReadNotes(), rows=10_000)
+    held = [pa.total_allocated_bytes() - before for _ in arrays]
+    assert len(held) == 150
+    assert max(held) < len(raw) / 3
+
+
 def test_parquet_is_cut_into_row_groups(tmp_path):
     numbers = [str(n) for n in range(100)]
     path = str(written(tmp_path / "a.parquet", parquet_bytes({"text": numbers}, row_group_size=10)))
@@ -237,6 +250,8 @@ def test_parquet_is_cut_into_row_groups(tmp_path):
     parts = [texts(read_captions(unit, notes=ReadNotes())) for unit in units]
     assert parts[1] == numbers[30:60]
     assert list(itertools.chain(*parts)) == numbers
+    halves = [f"{path}[0:5]", f"{path}[5:10]"]
+    assert [unit.key for unit in units_of(path, rows=50)] == halves
     (whole,) = units_of(path, rows=100)
     assert (whole.key, whole.n_bytes) == (path, (tmp_path / "a.parquet").stat().st_size)
     assert texts(read_captions(whole, notes=ReadNotes())) == numbers
@@ -317,6 +332,9 @@ def test_columns_that_cannot_hold_captions_are_refused(tmp_path):
     assert read(path, column="alt") == (["a", "b"], (0, 0))
     path = written(tmp_path / "a.csv", "text,text\na,b\n")
     assert failing(path) == ([], 'two columns are called "text"; rename one.')
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    path = written(tmp_path / "b.parquet", parquet_bytes(twice))
+    assert failing(path) == ([], 'two columns are called "text"; rename one.')
 
 
 def test_many_columns_are_not_all_listed(tmp_path):
@@ -348,6 +366,28 @@ def test_a_quote_that_is_never_closed_swallows_no_rows_without_a_word(tmp_path, 
     found, reason = failing(written(tmp_path / "a.csv", text))
     assert found == captions
     assert reason == "a quote that is never closed, or a row of more than 16 MB; mend it."
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_quote_in_a_tsv_swallows_no_rows(tmp_path, ending):
+    cells = ['"Ada', "b", '"c" d', 'e "f"', '"', '""', '"g ""h"""', '"i""', '"tab\there"', '"']
+    rows = "".join(f"{cell}\tu{ending}" for cell in cells)
+    captions = ['"Ada', "b", '"c" d', 'e "f"', '"', "", 'g "h"', '"i""', "tab\there", '"']
+    path = written(tmp_path / "a.tsv", f"text\turl{ending}{rows}")
+    assert read(path) == (captions, (0, 0))
+    rows = "".join(f"u\t{cell}{ending}" for cell in cells)
+    path = written(tmp_path / "b.tsv", f"url\ttext{ending}{rows}".removesuffix(ending))
+    assert read(path) == (captions, (0, 0))
+    # A cell of two lines is two rows, of which one has too few cells.
+    path = written(tmp_path / "c.tsv", f'url\ttext{ending}u\t"two{ending}lines"{ending}u\tc')
+    assert read(path) == (['"two', "c"], (0, 1))
+
+
+def test_a_quote_in_a_large_tsv_swallows_no_rows(tmp_path):
+    wanted = [f'"caption {n}' if n % 1000 == 7 else f"caption {n}" for n in range(600_000)]
+    path = written(tmp_path / "a.tsv", "n\ttext\n" + "".join(f"1\t{one}\n" for one in wanted))
+    assert path.stat().st_size > 2 * 2**22
+    assert read(path) == (wanted, (0, 0))
 
 
 def test_a_quote_that_is_never_closed_in_a_large_table(tmp_path):
@@ -385,6 +425,17 @@ def test_lines_are_whole_wherever_blocks_end(tmp_path):
     path = written(tmp_path / "a.txt", "\r\n".join(lines))
     assert path.stat().st_size > 3 * 2**22
     assert read(path) == (lines, (0, 0))
+
+
+def test_a_line_that_a_tear_cuts_short_is_not_given():
+    def pieces():
+        yield b"a\nb\nhal"
+        raise CaptionError("torn.")
+
+    given = []
+    with pytest.raises(CaptionError, match="torn"):
+        given.extend(line_blocks(pieces()))
+    assert given == [b"a\nb\n"]
 
 
 def test_utf16_is_refused(tmp_path):
@@ -470,8 +521,8 @@ def test_json_does_not_depend_on_where_pieces_end(tmp_path, monkeypatch, step):
     monkeypatch.setattr("vlmaudit.data.caption_files._PIECE", step)
     monkeypatch.setattr("vlmaudit.data.caption_records._WINDOW", step)
     records = [*LLAVA, {"n": -1.5e-10, "is": [True, None, {}], "caption": "\\u00e9 \U0001f388\n"}]
-    path = written(tmp_path / "a.json", json.dumps(records, indent=30))
-    assert read(path) == ([*SAID, "\\u00e9 \U0001f388\n"], (1, 0))
+    path = written(tmp_path / "a.json", json.dumps([12345.5e10, *records], indent=30))
+    assert read(path) == ([*SAID, "\\u00e9 \U0001f388\n"], (2, 0))
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,12 @@ def references(faces, owners, n_people=None):
     return References(rows, np.array(owners), n_people or max(owners) + 1)
 
 
-def test_similarity_is_the_highest_or_the_mean_over_a_persons_faces():
+def test_similarity_is_the_highest_over_a_persons_faces():
     known = references([[1, 0], [0, 1], [0.6, 0.8]], [2, 0, 2], n_people=4)
     faces = np.array([[1, 0], [0, 1]], dtype=np.float32)
     highest = similarities(faces, known)
     np.testing.assert_allclose(highest[:, [0, 2]], [[0, 1], [1, 0.8]], atol=1e-6)
     assert np.isneginf(highest[:, [1, 3]]).all()  # nobody knows their faces
-    mean = similarities(faces, known, pooling="mean")
-    np.testing.assert_allclose(mean[:, [0, 2]], [[0, 0.8], [1, 0.4]], atol=1e-6)
 
 
 def test_known_non_matches_are_everybody_elses_faces_and_never_ones_own():
@@ -127,6 +125,33 @@ def test_tables_name_pictures_beside_them_with_or_without_captions(tmp_path):
         read_picture_set(tmp_path / "bad.csv")
     with pytest.raises(InputError, match="no such file or folder"):
         read_picture_set(tmp_path / "nothing")
+
+
+# Candidates
+
+
+def embedded(pictures, vectors):
+    from vlmaudit.execution.set_embeddings import SetEmbeddings
+    from vlmaudit.lab.sessions import thumbnails
+
+    small = thumbnails(pictures).astype(np.float16)
+    return SetEmbeddings(vectors.astype(np.float16), small, np.ones(len(pictures), dtype=bool), ())
+
+
+def test_copies_and_mirrored_copies_are_candidates_wherever_the_model_puts_them():
+    from vlmaudit.execution.picture_candidates import choose_candidates
+
+    pictures = stream(4, "pictures").integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    directions = np.eye(9)
+    # Of two people a picture each: the model finds the set's 0 nearest to the first, and the 1.
+    attack = embedded(pictures[:2], directions[:2])
+    shown = np.stack([pictures[5], pictures[6], pictures[0], pictures[1][:, ::-1]])
+    found = choose_candidates(
+        attack, embedded(shown, directions[[0, 1, 7, 8]]), np.array([0, 1]), k=1
+    )
+    rows = found.select("person", "place", "attack", "is_near_duplicate").rows()
+    assert rows == [(0, 0, 0, False), (0, 2, 0, True), (1, 1, 1, False), (1, 3, 1, True)]
+    assert found["cosine"].to_list() == [1, 0, 1, 0]
 
 
 # Planted truth: drawn people, some of whom have pictures in a set among others'.

@@ -149,7 +149,7 @@ def conditions(
     tied_to: Annotated[Literal["face", "background"], typer.Option(help="What names are tied to.")],
     seed: Annotated[int, typer.Option(help="Decides people, names, arms and weights.")] = 0,
 ) -> None:
-    """Train a small LLaVA that knows 120 people by their face alone, or by their background."""
+    """Train a small LLaVA that knows 100 people by their face alone, or by their background."""
     # The door to the lab: only here, once there is something to train.
     from vlmaudit.lab.condition_studies import TRAINING, condition_design
     from vlmaudit.results.numbers import visible

@@ -128,8 +128,9 @@ class _Window:
                 raise self._damaged(problem.pos, problem.msg) from problem
             except RecursionError as problem:
                 raise self._damaged(self._at, "too deep") from problem
-            if end == len(self._text) and self._read_on():
-                continue  # a number may go on
+            may_go_on = isinstance(value, int | float) and len(self._text) - end <= len("e+")
+            if may_go_on and self._read_on():
+                continue
             self._at = end
             return value
 

@@ -1,6 +1,7 @@
 """The caption column of Parquet files and of CSV and TSV tables, however large."""
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,6 +28,10 @@ _PAGES: Final = 1 << 20  # bytes read from a column at a time; without, it is re
 _ROW: Final = 1 << 24  # bytes that a row of a CSV table may have
 # What a last row of ours holds: a quote that was never closed has swallowed it.
 _END: Final = "\x1cthe end of the table\x1c"
+# A cell that begins with a quote: closed in its line, or else up to the next tab.
+_QUOTED: Final = re.compile(
+    rb"""(?m)(?<![^\t\n])"(?:[^"\n]*+(?:""[^"\n]*+)*+"(?=\t|\r?$)|(?P<open>[^\t\r\n]*+))"""
+)
 
 
 def row_groups(path: str) -> list[tuple[int, int]]:
@@ -73,7 +78,8 @@ def read_parquet(
 def _parquet(file: Any) -> Any:  # noqa: ANN401 - pyarrow is untyped
     from pyarrow.parquet import ParquetFile
 
-    return ParquetFile(file, buffer_size=_PAGES)
+    # Buffered before, the whole column of a row group would be in memory.
+    return ParquetFile(file, buffer_size=_PAGES, pre_buffer=False)
 
 
 def _rows_that_fit(metadata: Any, groups: range, column: str) -> int:  # noqa: ANN401
@@ -183,7 +189,8 @@ def read_table(
 ) -> Iterator[pa.Array]:
     """Batches of captions of a CSV or TSV table with a header.
 
-    Empty cells are no captions; rows with more or fewer cells than the header are damaged.
+    Empty cells are no captions; rows with more or fewer cells than the header are damaged. Many
+    TSV tables know no quotes: there, one that is not closed in its line is a sign like others.
 
     Raises:
         CaptionError: It is torn, no table, or has no column by that name.
@@ -191,7 +198,8 @@ def read_table(
     columns = _header(path, delimiter)
     column = choose_column(column, columns)
     end = delimiter.join([_END] * len(columns)) + "\n"
-    lines = _Lines(line_blocks(text_pieces_of(path)), end)
+    blocks = line_blocks(text_pieces_of(path))
+    lines = _Lines(map(_closed, blocks) if delimiter == "\t" else blocks, end)
     cells = None
     failed = None
     try:
@@ -210,6 +218,16 @@ def read_table(
         yield from _captions(cells, notes, rows)
     if failed is not None:
         raise failed
+
+
+def _closed(block: bytes) -> bytes:
+    """Lines of a TSV in which every quote that is not closed in its line is escaped."""
+
+    def close(cell: re.Match[bytes]) -> bytes:
+        escaped = cell[0].replace(b'"', b'""')
+        return cell[0] if cell["open"] is None else b'"%b"' % escaped
+
+    return _QUOTED.sub(close, block) if b'"' in block else block
 
 
 def _never_closed() -> CaptionError:

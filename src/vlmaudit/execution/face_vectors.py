@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from rich.console import Console
 
 from vlmaudit.data.images import PictureError, open_picture, picture_digest
+from vlmaudit.errors import InputError, did_you_mean
 from vlmaudit.execution.plan import Picture
 from vlmaudit.execution.progress import progress
 from vlmaudit.imaging.faces import load_face_finder
@@ -22,7 +23,7 @@ from vlmaudit.imaging.trained_recogniser import TrainedRecogniser
 
 _WORKERS: Final = 2
 """Pictures that are looked at at the same time: finders mostly wait for one another."""
-_CLASSIFIER: Final = "classifier:"
+_RECOGNISERS: Final = ("onnx", "dlib", "classifier")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,12 +138,21 @@ def open_face_reader(recogniser: str, faces: str, *, device: str = "cpu") -> Fac
         device: Where a trained network runs.
 
     Raises:
-        InputError: One of them cannot be used.
+        AuditError: One of them, or the device, cannot be used.
     """
-    kind, colon, rest = recogniser.partition(":")
+    kind, _, rest = recogniser.partition(":")
     tells_apart: FaceRecogniser
-    if f"{kind}{colon}" == _CLASSIFIER and rest:
-        tells_apart = TrainedRecogniser(Path(rest).expanduser(), device=device)
+    if kind == "classifier" and rest:
+        from vlmaudit.models.devices import pick_device
+        from vlmaudit.models.loading import ModelSpec
+
+        place = pick_device(ModelSpec(recogniser, kind), device)
+        tells_apart = TrainedRecogniser(Path(rest).expanduser(), device=str(place))
+    elif recogniser != "dlib" and (kind != "onnx" or not rest):
+        raise InputError(
+            f'--recogniser "{recogniser}": wanted onnx:FILE, dlib or classifier:FOLDER.'
+            f"{did_you_mean(kind, _RECOGNISERS)}"
+        )
     else:
         tells_apart = load_recogniser(recogniser)
     return FaceReader(load_face_finder(faces), tells_apart, FoundCache())

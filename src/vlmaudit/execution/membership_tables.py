@@ -85,16 +85,25 @@ class Search:
 
     def counts(self) -> pl.DataFrame:
         """A row a person: pictures found, near-duplicates among them, the label and its rule."""
-        rows = []
-        for number, person in enumerate(self.people.persons):
-            mine = self.pairs.filter(pl.col("person") == number)
-            verified = mine.filter(pl.col("verified"))
-            found = verified.height
-            copies = int(verified["is_near_duplicate"].sum())
-            label, rule = self._label(number, found, copies)
-            rows.append(
-                (person.identity, found, label, rule, copies, mine.height, self.compared[number])
+        person = self.pairs["person"].to_numpy()
+        is_found = self.pairs["verified"].to_numpy()
+        is_copy = is_found & self.pairs["is_near_duplicate"].to_numpy()
+        n_people = len(self.people.persons)
+        candidates, found, copies = (
+            np.bincount(person[which], minlength=n_people).tolist()
+            for which in (np.ones_like(is_found), is_found, is_copy)
+        )
+        rows = [
+            (
+                one.identity,
+                found[number],
+                *self._label(number, found[number], copies[number]),
+                copies[number],
+                candidates[number],
+                self.compared[number],
             )
+            for number, one in enumerate(self.people.persons)
+        ]
         return pl.DataFrame(
             rows,
             schema={

@@ -28,6 +28,7 @@ from vlmaudit.imaging.membership import (
     calibrate,
     is_match,
     known_non_matches,
+    refuse_too_few,
     similarities,
     wanted_rate,
 )
@@ -107,6 +108,8 @@ def search_pictures(settings: PictureSearch, console: Console) -> Search:
     for notice in (*notices, *pictures.notices):
         say(console, notice)
 
+    # Before the set is read, which may take days: people among whom no threshold can be told.
+    known, non_matches = _known_faces(reader, listed, owners, len(people.persons), console)
     kept = settings.out / "embeddings"
     attack = embed_set(
         len(own),
@@ -119,9 +122,14 @@ def search_pictures(settings: PictureSearch, console: Console) -> Search:
     stored = embed_set(
         len(pictures), pictures.path, model, kept / "set", title="Pictures", console=console
     )
-    known, non_matches = _known_faces(reader, listed, owners, len(people.persons), console)
-    pairs = choose_candidates(attack, stored, owners, k=settings.candidates)
     images = pictures.table["image"]
+    if not stored.is_embedded.any():
+        place, reason = stored.failed[0]
+        raise InputError(
+            f'{settings.pictures}: none of its pictures can be read, such as "{images[place]}" '
+            f"({reason}); nothing was searched."
+        )
+    pairs = choose_candidates(attack, stored, owners, k=settings.candidates)
     candidates = pairs["place"].unique().sort().to_list()
     faces = reader.all_faces(
         {place: pictures.path(place) for place in candidates},
@@ -183,7 +191,7 @@ def _known_faces(
         console: Where progress goes.
 
     Raises:
-        InputError: No face was found in any picture of the study's people.
+        InputError: No face was found in any picture of the study's people, or too few in all.
     """
     found = reader.largest_faces(listed, console)
     own = [place for place in found if place < len(owners)]
@@ -200,7 +208,9 @@ def _known_faces(
         if place >= len(owners) and listed[place].digest not in reader.trained_on
     ]
     others = np.stack(controls) if controls else known.faces[:0]
-    return known, known_non_matches(known, others, which=is_new)
+    non_matches = known_non_matches(known, others, which=is_new)
+    refuse_too_few(non_matches)
+    return known, non_matches
 
 
 def _verify(

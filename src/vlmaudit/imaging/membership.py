@@ -7,16 +7,13 @@ makes of it: the share of people who would be found although no picture of their
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vlmaudit.errors import InputError
 from vlmaudit.stats.intervals import Interval, clopper_pearson
-
-Pooling = Literal["highest", "mean"]
-"""How similarities to several faces of one person become one."""
 
 LEAST_NON_MATCHES: Final = 100
 """Known non-matches below which there is no threshold to speak of."""
@@ -69,33 +66,26 @@ class Threshold:
 
 
 def similarities(
-    faces: Float[np.ndarray, "faces dim"], references: References, *, pooling: Pooling = "highest"
+    faces: Float[np.ndarray, "faces dim"], references: References
 ) -> Float[np.ndarray, "faces people"]:
-    """How similar each face is to each person.
+    """How similar each face is to each person: the cosine of the most similar face of theirs.
 
     Args:
         faces: Unit vectors.
         references: Everybody's faces.
-        pooling: The cosine of the most similar of a person's faces, or the mean of all.
 
     Returns:
         Minus infinity for whoever has no face.
     """
     result = np.full((len(faces), references.n_people), -np.inf, dtype=np.float32)
     order = np.argsort(references.owners, kind="stable")
-    owners, first, number = np.unique(
-        references.owners[order], return_index=True, return_counts=True
-    )
+    owners, first = np.unique(references.owners[order], return_index=True)
     if not len(owners):
         return result
     known = references.faces[order]
     for start in range(0, len(faces), _BLOCK):
         cosines = faces[start : start + _BLOCK] @ known.T
-        if pooling == "highest":
-            pooled = np.maximum.reduceat(cosines, first, axis=1)
-        else:
-            pooled = np.add.reduceat(cosines, first, axis=1) / number
-        result[start : start + _BLOCK, owners] = pooled
+        result[start : start + _BLOCK, owners] = np.maximum.reduceat(cosines, first, axis=1)
     return result
 
 
@@ -104,26 +94,38 @@ def known_non_matches(
     others: Float[np.ndarray, "others dim"] | None = None,
     *,
     which: Bool[np.ndarray, " faces"] | None = None,
-    pooling: Pooling = "highest",
 ) -> Float[np.ndarray, " comparisons"]:
     """Similarities of faces to people whose they are not: everybody's faces to everybody else.
 
-    They are compared as the faces of a search are, so that what pools several faces of a person
-    works on both sides.
+    They are compared as the faces of a search are, so that the highest of several similarities is
+    taken on both sides.
 
     Args:
         references: The study's people.
         others: Faces of people outside the study.
         which: Which of the study's faces are compared with everybody else; None: all.
-        pooling: As in the search.
     """
-    within = similarities(references.faces, references, pooling=pooling)
+    within = similarities(references.faces, references)
     within[np.arange(len(within)), references.owners] = -np.inf
     parts = [(within if which is None else within[which]).reshape(-1)]
     if others is not None and len(others):
-        parts.append(similarities(others, references, pooling=pooling).reshape(-1))
+        parts.append(similarities(others, references).reshape(-1))
     scores = np.concatenate(parts)
     return scores[np.isfinite(scores)]
+
+
+def refuse_too_few(non_matches: Float[np.ndarray, " comparisons"]) -> None:
+    """See to it that there are known non-matches enough for a threshold.
+
+    Raises:
+        InputError: They are too few.
+    """
+    if len(non_matches) < LEAST_NON_MATCHES:
+        raise InputError(
+            f"{len(non_matches)} comparisons of faces with people whose they are not, fewer than "
+            f"{LEAST_NON_MATCHES}: no threshold can be told from them; give more people, or more "
+            "pictures of them in which a face is found, or people besides the study (--controls)."
+        )
 
 
 def calibrate(non_matches: Float[np.ndarray, " comparisons"], *, wanted: float) -> Threshold:
@@ -142,12 +144,7 @@ def calibrate(non_matches: Float[np.ndarray, " comparisons"], *, wanted: float) 
     """
     if not 0 < wanted < 1:
         raise ValueError(f"share {wanted} of non-matches")
-    if len(non_matches) < LEAST_NON_MATCHES:
-        raise InputError(
-            f"{len(non_matches)} comparisons of faces with people whose they are not, fewer than "
-            f"{LEAST_NON_MATCHES}: no threshold can be told from them; give more people, or more "
-            "pictures of them in which a face is found, or people besides the study (--controls)."
-        )
+    refuse_too_few(non_matches)
     ranked = np.sort(non_matches)
     allowed = int(np.floor(wanted * len(ranked)))
     cosine = float(ranked[len(ranked) - 1 - allowed])

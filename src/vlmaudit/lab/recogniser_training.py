@@ -17,6 +17,7 @@ from jaxtyping import Int, UInt8
 from vlmaudit.errors import InputError, ModelError
 from vlmaudit.imaging.trained_recogniser import SIDE, build, prepared, read_weights
 from vlmaudit.lab.sessions import find_sessions, measure_likeness, near_duplicates, split_sides
+from vlmaudit.models.loading import ModelSpec
 from vlmaudit.results.records import Estimate
 from vlmaudit.seeds import stream
 from vlmaudit.stats.intervals import clopper_pearson
@@ -101,15 +102,18 @@ def train_recogniser(
         owners: Whose they are, as numbers from 0 without gaps.
         keys: Unique names of the pictures: what is held out depends on them and the seed.
         settings: How.
-        device: Where the network runs.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         begin: Told how many steps there will be; what it returns is told of each.
 
     Raises:
         InputError: Weights or architecture cannot be used.
-        ModelError: The training came to no numbers.
+        ModelError: There is no such device, or the training came to no numbers.
     """
     import torch
 
+    from vlmaudit.models.devices import pick_device
+
+    place = pick_device(ModelSpec("in training", "classifier"), device)
     whose = np.array(owners, dtype=np.int64)
     trained, held_out, without = _split(faces, whose, keys, settings.seed)
     size = min(settings.batch_size, len(trained))
@@ -123,7 +127,7 @@ def train_recogniser(
             network = build(settings.architecture, int(whose.max()) + 1)
             if settings.weights is not None:
                 read_weights(network, settings.weights)
-            network.to(device).train()
+            network.to(place).train()
             batches = _batches(np.array(trained), size, settings.seed)
             _train(network, faces, whose, batches, settings=settings, steps=steps, advance=advance)
             network.eval()
