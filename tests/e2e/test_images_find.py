@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,10 @@ def test_planted_people_are_found_and_absent_ones_are_unknown(planted, run, tmp_
     assert counts["membership"].to_list() == ["member", "unknown"] * (PEOPLE // 2)
     assert all("known non-matches have" in rule for rule in counts["rule"])
     assert all(rule.endswith("not found is not absent") for rule in counts["rule"][1::2])
+    rows = [line.split() for line in done.output.splitlines() if re.match(r"p\d\d ", line)]
+    assert [row[:3] for row in rows] == [
+        [f"p{number:02d}", str(PLANTED), "0"] for number in range(0, PEOPLE, 2)
+    ]
     assert "People found: 6 of 12: 50.0 % (21.1 % to 78.9 %)" in done.output
     assert "Who is not found is unknown, not absent." in done.output
     # What could not be read is said, by a table of its own, and does not stop the rest.
@@ -154,7 +159,10 @@ def test_audits_take_its_labels(planted, run, tmp_path):
     people = with_counts(read_people(planted.root / "people"), out / "counts.csv")
     assert [person.membership for person in people.persons] == ["member", ""] * (PEOPLE // 2)
     assert [person.occurrences for person in people.persons] == [None] * PEOPLE
-    assert "as counts.csv states" in people.notices[-1]
+    rule = pl.read_csv(out / "counts.csv")["rule"][0]
+    assert people.notices[-1].endswith(
+        f'as counts.csv states, with a rule for each, such as "{rule}".'
+    )
 
 
 @pytest.mark.parametrize(

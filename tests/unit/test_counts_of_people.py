@@ -58,6 +58,9 @@ def test_found_pictures_give_their_own_labels(tmp_path):
     found = with_counts(STUDY, path)
     assert [one.membership for one in found.persons] == ["member", "", "non_member", ""]
     assert [one.occurrences for one in found.persons] == [None, None, 9, None]
+    assert found.notices[-1].endswith(
+        'as counts.csv states, with a rule for each, such as "found".'
+    )
 
 
 @pytest.mark.parametrize(

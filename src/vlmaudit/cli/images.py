@@ -153,7 +153,8 @@ def find(
 ) -> None:
     """Look for people's faces in a set of pictures: who is in it, and how often."""
     from vlmaudit.execution.picture_search import PictureSearch, search_pictures
-    from vlmaudit.results.numbers import counted, rate
+    from vlmaudit.report.picture_search import print_found
+    from vlmaudit.results.numbers import counted, rate, visible
 
     settings = PictureSearch(
         model=model,
@@ -171,6 +172,7 @@ def find(
         batch_size=batch_size_of(batch_size),
     )
     search = search_pictures(settings, progress_console())
+    print_found(search.counts())
     for name, share in search.shares().items():
         typer.echo(f"{name.replace('_', ' ').capitalize()}: {rate(share)}")
     typer.echo(f"A face counts above a similarity of {search.threshold.cosine:.4f}.")
@@ -184,7 +186,7 @@ def find(
             f"{counted(len(search.unreadable), 'picture', 'pictures')} could not be read; see "
             "unreadable.csv."
         )
-    typer.echo(f"Who is not found is unknown, not absent. Written to {out}")
+    typer.echo(f"Who is not found is unknown, not absent. Written to {visible(str(out))}")
 
 
 @app.command("train-recogniser")
@@ -208,7 +210,7 @@ def train_recogniser(
     """Train a network to tell these people apart, as the IDIA paper did, and see how well."""
     from vlmaudit.execution.recogniser_training import train_recogniser_folder
     from vlmaudit.lab.recogniser_training import RecogniserTraining
-    from vlmaudit.results.numbers import counted, percent
+    from vlmaudit.results.numbers import counted, percent, visible
 
     trained = train_recogniser_folder(
         people,
@@ -233,4 +235,4 @@ def train_recogniser(
             f"{counted(trained.without_face, 'picture', 'pictures')} left out: unreadable, or "
             "without a face."
         )
-    typer.echo(f"Written to {out}")
+    typer.echo(f"Written to {visible(str(out))}")

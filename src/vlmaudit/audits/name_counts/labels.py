@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
+import polars as pl
+
 from vlmaudit.data.identities import Membership, People, Person
 from vlmaudit.data.names import fold_name
 from vlmaudit.data.tables import read_table
@@ -29,13 +31,14 @@ def with_counts(people: People, path: Path) -> People:
     Raises:
         InputError: The table cannot be read, or knows nobody of the study.
     """
-    table = read_table(path, (), optional=("name", "captions", "identity", "membership"))
+    table = read_table(path, (), optional=("name", "captions", "identity", "membership", "rule"))
     if {"name", "captions"} <= set(table.columns):
         rows = (table["name"].to_list(), table["captions"].to_list())
         found, rule = _by_name(people.persons, path, *rows)
     elif {"identity", "membership"} <= set(table.columns):
         rows = (table["identity"].to_list(), table["membership"].to_list())
         found, rule = _by_identity(people.persons, path, *rows)
+        rule += _quoted(table)
     else:
         raise InputError(
             f"{path}: wanted name,captions (names count) or identity,membership (images find)."
@@ -95,4 +98,12 @@ def _by_identity(
         replace(person, membership=person.membership or given.get(person.identity, ""))
         for person in persons
     )
-    return found, f"as {path.name} states."
+    return found, f"as {path.name} states"
+
+
+def _quoted(table: pl.DataFrame) -> str:
+    """The rule of the first member of a table that gives a rule for each, to end a sentence."""
+    if "rule" not in table.columns:
+        return "."
+    rules = table.filter(pl.col("membership") == "member", pl.col("rule") != "")["rule"]
+    return f', with a rule for each, such as "{rules[0]}".' if len(rules) else "."
