@@ -153,6 +153,8 @@ def test_what_was_done_to_pictures_is_on_record(by_face):
     assert masked["faces"] == 120
     # A table of boxes finds what it holds, whatever is shown: its word is no proof of hiding.
     assert masked["faces_left"] is None
+    page = (by_face / "report.html").read_text(encoding="utf-8")
+    assert "whether they are still found once they are hidden was not looked at" in page
     assert rows["white"]["subjects"] == {"only": 120}
     assert rows["white"]["mask_area"] == pytest.approx(20 * 30 / 40**2)
     assert rows["white"]["faces"] is None
