@@ -12,6 +12,7 @@ from vlmaudit.cli import (
     images,
     lab,
     label,
+    memorization,
     models,
     name_leakage,
     names,
@@ -41,6 +42,7 @@ app.command("status")(status.status)
 app.add_typer(models.app)
 app.add_typer(images.app)
 app.add_typer(names.app)
+app.add_typer(memorization.app)
 app.add_typer(lab.app)
 app.callback()(show_version)
 
