@@ -1,6 +1,6 @@
 """What an audit may ask of a model. Everything that passes here is numpy, fp32."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -257,4 +257,89 @@ class ScoresAlone(Protocol):
 
     def log_likelihood_alone(self, image: Image | None, prompt: str, answer: str) -> float:
         """The same number as `log_likelihood`, with picture, prompt and answer in one pass."""
+        ...
+
+
+@runtime_checkable
+class CountsTokens(ScoringModel, Protocol):
+    """A scoring model that says how many tokens an answer has."""
+
+    def answer_tokens(self, image: Image | None, prompt: str, answers: Sequence[str]) -> list[int]:
+        """Over how many tokens `log_likelihood` sums for each answer, its end included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question about a picture with the answer that a model is taught.
+
+    Attributes:
+        image: The picture.
+        question: The words of a user, without any chat template.
+        answer: The answer.
+    """
+
+    image: Image
+    question: str
+    answer: str
+
+
+TokenChoice = Literal["last", "image", "all"] | int
+"""Whose states are kept: one place from the end (−2 in the paper), or a mean over several."""
+
+
+@runtime_checkable
+class WhiteBoxModel(Protocol):
+    """A model that shows what happens inside: states of its layers, and gradients."""
+
+    @property
+    def record(self) -> ModelRecord:
+        """Which weights they are, and in which arithmetic."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """The layers whose states are kept, first to last."""
+        ...
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """The parts whose gradients are taken, each parameter in one of them."""
+        ...
+
+    def capture_states(
+        self, images: Sequence[Image], prompts: Sequence[str], token: TokenChoice
+    ) -> Float[np.ndarray, "items layers width"]:
+        """Hidden states while a prompt is read, of every layer, in fp32.
+
+        Args:
+            images: A picture an item.
+            prompts: The words of a user about each.
+            token: ``last`` is the last token of the prompt, ``image`` and ``all`` the mean over
+                the picture's tokens and over all; a negative number is a place from the end.
+
+        Raises:
+            ModelError: A state is not a finite number, or there is no such token.
+            OutOfMemoryError: Not even one item fits.
+        """
+        ...
+
+    def gradient_cosines(
+        self,
+        clean: Sequence[Example],
+        others: Mapping[str, Sequence[Example]],
+        modules: Sequence[str],
+    ) -> dict[str, dict[str, float]]:
+        """Cosine between the gradient of a mini-batch and those of others: other, module, cosine.
+
+        The loss is the mean over all answer tokens of the mini-batch, ends of turns included.
+
+        Raises:
+            ModelError: A loss or a gradient is not a finite number; the message names the batch.
+            OutOfMemoryError: Not even one example fits.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model."""
         ...

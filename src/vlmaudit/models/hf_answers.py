@@ -145,6 +145,10 @@ class HfGenerative:
         (asked,) = self._asker.inputs(image, [prompt], self._model.dtype)
         return self._scoring.score(asked, self._candidates(image, prompt, answers))
 
+    def answer_tokens(self, image: Image | None, prompt: str, answers: Sequence[str]) -> list[int]:
+        """Over how many tokens `log_likelihood` sums for each answer, its end included."""
+        return [len(candidate) for candidate in self._candidates(image, prompt, answers)]
+
     def log_likelihood_alone(self, image: Image | None, prompt: str, answer: str) -> float:
         """The same number as `log_likelihood`, with picture, prompt and answer in one pass."""
         (asked,) = self._asker.inputs(image, [prompt], self._model.dtype)

@@ -168,6 +168,8 @@ def _source(spec: ModelSpec) -> str:
         hint = ""
         if (spec.path / "open_clip_config.json").is_file():
             hint = f' It looks like an OpenCLIP model: write "open_clip:{spec.path}".'
+        if (spec.path / "adapter_config.json").is_file():
+            hint = " It holds adapters alone: merge them (peft's merge_and_unload) and save that."
         raise spec.error(f"the folder has no config.json.{hint}")
     if not any(file.suffix in CHECKPOINT_ENDINGS for file in spec.path.iterdir()):
         raise spec.error("the folder holds no checkpoint, such as model.safetensors.")

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -14,7 +15,7 @@ import transformers
 
 from vlmaudit.errors import CapabilityError, ModelError
 from vlmaudit.models.devices import TORCH_DTYPES, pick_device
-from vlmaudit.models.generative_families import family_of
+from vlmaudit.models.generative_families import Family, family_of
 from vlmaudit.models.greedy import make_greedy
 from vlmaudit.models.hf_answers import HfGenerative
 from vlmaudit.models.hf_files import (
@@ -44,8 +45,25 @@ _NEEDS_CODE: Final = (
 )
 
 
-def load(spec: ModelSpec, options: GenerativeOptions) -> HfGenerative:
-    """Load a model from a folder or from the hub.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A checkpoint that answers greedily, in its parts.
+
+    Attributes:
+        model: Its weights, for answering only.
+        processor: What turns words and pictures into numbers.
+        family: How it is asked.
+        record: Which weights they are.
+    """
+
+    model: Model
+    processor: Processor
+    family: Family
+    record: ModelRecord
+
+
+def open_checkpoint(spec: ModelSpec, options: GenerativeOptions) -> Opened:
+    """Read a checkpoint from a folder or from the hub.
 
     Raises:
         ModelError: It cannot be found, trusted or used, or a package is missing.
@@ -62,15 +80,26 @@ def load(spec: ModelSpec, options: GenerativeOptions) -> HfGenerative:
         with fitting(spec.text):
             model = _model(files, options, place)
     make_greedy(model, processor.tokenizer)
-    record = _record(spec, model, processor, options)
+    return Opened(model, processor, family, _record(spec, model, processor, options))
+
+
+def load(spec: ModelSpec, options: GenerativeOptions) -> HfGenerative:
+    """Load a model from a folder or from the hub.
+
+    Raises:
+        ModelError: It cannot be found, trusted or used, or a package is missing.
+        CapabilityError: It does not answer questions about pictures.
+    """
+    opened = open_checkpoint(spec, options)
+    place = opened.model.device
     usual = PROMPTS_A_BATCH if place.type == "cpu" else PROMPTS_A_GPU_BATCH
     try:
         with fitting(spec.text):
             return HfGenerative(
-                model,
-                processor,
-                family,
-                record=record,
+                opened.model,
+                opened.processor,
+                opened.family,
+                record=opened.record,
                 batch_size=options.batch_size or usual,
                 candidates_a_pack=options.batch_size or NODES_A_PACK,
                 max_new_tokens=options.max_new_tokens,

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from vlmaudit.data.paths import spelt
 from vlmaudit.errors import CapabilityError, ModelError, did_you_mean
-from vlmaudit.models.base import ContrastiveModel, GenerativeModel, LabelOnlyModel
+from vlmaudit.models.base import ContrastiveModel, GenerativeModel, LabelOnlyModel, WhiteBoxModel
 from vlmaudit.models.options import GenerativeOptions
 
 if TYPE_CHECKING:  # the HTTP library is for those who ask a server
@@ -60,6 +60,9 @@ _GENERATIVE: Final[Mapping[str, str]] = MappingProxyType(
         "scripted": "vlmaudit.models.scripted_answers:load",
     }
 )
+
+# "module:function"; each takes (spec, device=, dtype=, batch_size=) and returns the model.
+_WHITE_BOX: Final[Mapping[str, str]] = MappingProxyType({"hf": "vlmaudit.models.white_box:load"})
 
 _FORMS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -257,6 +260,33 @@ def load_generative(spec: str, options: GenerativeOptions | None = None) -> Gene
         _check(parsed, options.device, options.dtype, options.batch_size)
         os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
     return _adapter(_GENERATIVE[parsed.scheme])(parsed, options)
+
+
+def load_white_box(
+    spec: str, *, device: str = "cpu", dtype: str = "float32", batch_size: int | None = None
+) -> WhiteBoxModel:
+    """Load a model to look into it.
+
+    Args:
+        spec: Such as "hf:llava-hf/llava-1.5-7b-hf"; see the top of this module.
+        device: "cpu", "cuda" (or "cuda:1"), "mps", or "auto" for the best there is.
+        dtype: Arithmetic inside the model.
+        batch_size: Pictures a batch; None leaves it to the adapter.
+
+    Raises:
+        ModelError: The model cannot be found, loaded or trusted, or its layers cannot be named.
+        CapabilityError: Nobody can look into it.
+    """
+    parsed = parse_spec(spec)
+    if parsed.scheme not in _WHITE_BOX:
+        raise CapabilityError(
+            f'model "{parsed.public_name}": its hidden states and gradients cannot be seen; this '
+            f"needs a checkpoint of Hugging Face ({_FORMS['hf']})."
+        )
+    _check(parsed, device, dtype, batch_size)
+    os.environ.update(dict.fromkeys(_KEEP_QUIET, "1"))
+    load = _adapter(_WHITE_BOX[parsed.scheme])
+    return load(parsed, device=device, dtype=dtype, batch_size=batch_size)
 
 
 def _check(spec: ModelSpec, device: str, dtype: str, batch_size: int | None) -> None:
