@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vlmaudit.audits.identity_inference.settings import IdentityInference
+from vlmaudit.audits.memorization.settings import Memorization
 from vlmaudit.audits.name_leakage.settings import NameLeakage
-from vlmaudit.cli import app, identity_inference, name_leakage
+from vlmaudit.cli import app, identity_inference, memorization_audit, name_leakage
 from vlmaudit.cli.shared import conditions_of
 from vlmaudit.data.prompts import choose_prompts
 
@@ -17,12 +18,15 @@ ROOT = Path(__file__).parents[2]
 AUDITS = [
     (IdentityInference, identity_inference.identity_inference),
     (NameLeakage, name_leakage.name_leakage),
+    (Memorization, memorization_audit.memorization),
 ]
 # What a protocol fixes; other values are for whoever calls the library.
-FIXED = {"templates", "draws", "sizes", "edges"}
+FIXED = {"templates", "draws", "sizes", "edges", "means"}
 # What is chosen by a word and kept as what it stands for.
 CHOSEN = {
+    "batch_sizes": memorization_audit.sizes_of,
     "conditions": conditions_of,
+    "fields": memorization_audit.fields_of,
     "prompts": choose_prompts,
     "condition_prompts": choose_prompts,
     "scored_prompts": choose_prompts,

@@ -19,6 +19,7 @@ FINDING: Final = "finding.json"
 _AUDITS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "identity-inference": "vlmaudit.cli.identity_audit",
+        "memorization": "vlmaudit.cli.memorization_run",
         "name-leakage": "vlmaudit.cli.leakage_audit",
     }
 )

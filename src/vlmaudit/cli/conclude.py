@@ -1,6 +1,6 @@
 """``vlmaudit conclude``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,13 @@ def conclude(
     answers: Annotated[
         Path | None,
         typer.Option(help="A table identity,image,condition,prompt,answer made elsewhere."),
+    ] = None,
+    states: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder of hidden states captured elsewhere: states.npy, items.csv. Once a "
+            "checkpoint; the audited one first, then its control, its base and its twin."
+        ),
     ] = None,
     people: Annotated[Path | None, typer.Option(help="The people of that table.")] = None,
     names: Annotated[
@@ -47,19 +54,23 @@ def conclude(
     json: Json = False,
     pseudonyms: Hidden = False,
 ) -> None:
-    """Conclude on stored observations, or on a table from elsewhere, without the model."""
+    """Conclude on stored observations, or on what was observed elsewhere, without the model."""
     from vlmaudit.results.run_folder import RunFolder
 
     options = {
         "protocol": protocol, "pool": pool, "tau": tau, "alpha": alpha, "against": against,
     }  # fmt: skip
-    if sum(source is not None for source in (run, votes, answers)) != 1:
-        raise typer.BadParameter("give one of a run's folder, --votes FILE and --answers FILE.")
+    if sum(bool(source) for source in (run, votes, answers, states)) != 1:
+        raise typer.BadParameter(
+            "give one of a run's folder, --votes FILE, --answers FILE and --states DIR."
+        )
     _make(out)
     if run is not None:
         folder = RunFolder(run)
         audit = audit_of_run(folder)
         finding = audit.conclude_run(folder, options)
+    elif states:
+        audit, finding = _from_states(states, options, out)
     else:
         audit, finding = _from_elsewhere(votes, answers, people, names, options, out)
     if pseudonyms:
@@ -80,6 +91,16 @@ def _make(out: Path | None) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as problem:
         raise InputError(f"--out {out}: no folder can be made here ({problem}).") from problem
+
+
+def _from_states(
+    states: Sequence[Path], options: Mapping[str, Any], out: Path | None
+) -> tuple[Audit, Finding]:
+    """What hidden states say that somebody else captured."""
+    from vlmaudit.cli import memorization_run
+
+    finding = memorization_run.conclude_states(states, options, out)
+    return audit_of("memorization", states[0]), finding
 
 
 def _from_elsewhere(

@@ -1,10 +1,11 @@
-"""``vlmaudit memorization``: the group, and ``plant``."""
+"""``vlmaudit memorization``: the verbs together, and ``plant``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vlmaudit.cli import memorization_audit, memorization_tuning
 from vlmaudit.cli.shared import Fresh, Seed, exits, progress_console, whole_number
 from vlmaudit.errors import InputError
 
@@ -175,3 +176,10 @@ def _legible(legibility: dict[str, object]) -> str:
         f"Read back at the model's size: {legibility['read']} of {legibility['values']} values on "
         f"{legibility['pictures']} pictures ({legibility['reader']})."
     )
+
+
+app.command("finetune")(memorization_tuning.finetune)
+app.command("audit")(memorization_audit.memorization)
+app.command("probe")(memorization_audit.probe)
+app.command("gradients")(memorization_audit.gradients)
+app.command("extract")(memorization_audit.extract)

@@ -39,6 +39,48 @@ class Checkpoint:
     tensors: Mapping[str, Any]
 
 
+def at_rest(
+    identity: Mapping[str, Any],
+    step: int,
+    trained: Mapping[str, Any],
+    optimizer: Any,  # noqa: ANN401
+    *,
+    state: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """A training between two steps.
+
+    Args:
+        identity: What makes it the same.
+        step: Steps made.
+        trained: The parameters that are trained, by name (torch).
+        optimizer: AdamW, with its averages.
+        state: What else it needs to go on.
+    """
+    tensors = {f"model/{name}": parameter.detach() for name, parameter in trained.items()}
+    for name, parameter in trained.items():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{key}/{name}"] = value
+    return Checkpoint(identity, step, state or {}, tensors)
+
+
+def go_on(found: Checkpoint, trained: Mapping[str, Any], optimizer: Any) -> None:  # noqa: ANN401
+    """Put the parameters and AdamW's averages back as they were."""
+    import torch
+
+    for name, parameter in trained.items():
+        with torch.no_grad():
+            parameter.copy_(found.tensors[f"model/{name}"])
+        if f"step/{name}" in found.tensors:
+            # AdamW counts its steps on the CPU, and has its averages where the weights are.
+            optimizer.state[parameter] = {
+                "step": found.tensors[f"step/{name}"],
+                **{
+                    key: found.tensors[f"{key}/{name}"].to(parameter.device)
+                    for key in ("exp_avg", "exp_avg_sq")
+                },
+            }
+
+
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of the one before.
 

@@ -19,7 +19,8 @@ from vlmaudit.errors import ModelError
 from vlmaudit.lab.alone import alone_in, one_thread
 from vlmaudit.lab.checkpoints import (
     CHECKPOINT_NAME,
-    Checkpoint,
+    at_rest,
+    go_on,
     read_checkpoint,
     write_checkpoint,
 )
@@ -225,7 +226,7 @@ def learn(
     done = 0
     if (found := read_checkpoint(folder, identity)) is not None:
         done = found.step
-        _go_on(found, trained, optimizer)
+        go_on(found, trained, optimizer)
     module.train()
     for step in range(done, stage.steps):
         for group in optimizer.param_groups:
@@ -243,35 +244,10 @@ def learn(
                 f"{stage.steps}; lower the learning rate."
             )
         if is_due and not is_last:
-            write_checkpoint(folder, _at_rest(identity, step + 1, trained, optimizer))
+            write_checkpoint(folder, at_rest(identity, step + 1, trained, optimizer))
         if progress is not None:
             progress(step + 1, stage.steps, shown)
 
 
 def _is_finite(trained: Mapping[str, Any]) -> bool:
     return all(bool(parameter.isfinite().all()) for parameter in trained.values())
-
-
-def _at_rest(
-    identity: Mapping[str, Any],
-    step: int,
-    trained: Mapping[str, Any],
-    optimizer: Any,  # noqa: ANN401
-) -> Checkpoint:
-    tensors = {f"model/{name}": parameter.detach() for name, parameter in trained.items()}
-    for name, parameter in trained.items():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{key}/{name}"] = value
-    return Checkpoint(identity, step, {}, tensors)
-
-
-def _go_on(found: Checkpoint, trained: Mapping[str, Any], optimizer: Any) -> None:  # noqa: ANN401
-    import torch
-
-    for name, parameter in trained.items():
-        with torch.no_grad():
-            parameter.copy_(found.tensors[f"model/{name}"])
-        if f"step/{name}" in found.tensors:
-            optimizer.state[parameter] = {
-                key: found.tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
