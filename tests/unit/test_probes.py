@@ -46,6 +46,46 @@ def test_accuracy_is_that_of_the_law(records, strength, wanted):
     assert np.mean(found) == pytest.approx(wanted, abs=0.04)
 
 
+def on_pictures(records, *, strength=0.0, layers=3, width=64, seed=0):
+    """A seen and an unseen record on the same pictures, which differ more than records do."""
+    states, seen = drawn(records, layers=layers, width=width, seed=seed)
+    blocks = np.arange(2 * records) // 2
+    pictures = 5 * np.random.default_rng(seed + 1).standard_normal((records, layers, width))
+    states += pictures[blocks].astype(np.float32)
+    if layers > 1:
+        states[seen, 1, 0] += strength
+    return states, seen, blocks
+
+
+def test_what_the_pictures_do_is_taken_off():
+    states, seen, blocks = on_pictures(60, strength=4.0)
+    first, second, _ = probe(states, seen, blocks=blocks, permutations=199).layers
+    assert second.p_adjusted == pytest.approx(1 / 200)
+    assert second.auc > 0.9
+    assert first.p_adjusted > 0.05
+    # Left alone, each record's neighbour of the other arm is what it resembles most.
+    assert probe(states, seen, permutations=19).layers[0].auc < 0.3
+
+
+def test_the_level_is_kept_on_shared_pictures():
+    smallest = []
+    for seed in range(120):
+        states, seen, blocks = on_pictures(20, layers=6, width=40, seed=seed)
+        result = probe(states, seen, seed, blocks=blocks, permutations=99)
+        smallest.append(min(layer.p_adjusted for layer in result.layers))
+    assert sum(p <= 0.05 for p in smallest) <= 15
+    assert sum(p <= 0.5 for p in smallest) >= 40
+
+
+def test_intervals_cover_one_half_on_shared_pictures():
+    covered = 0
+    for seed in range(100):
+        states, seen, blocks = on_pictures(30, layers=1, width=200, seed=seed)
+        (layer,) = probe(states, seen, seed, blocks=blocks, permutations=99).layers
+        covered += layer.low <= 0.5 <= layer.high
+    assert covered >= 84
+
+
 def test_where_nothing_is_planted_the_level_is_kept_over_layers():
     smallest = []
     for seed in range(120):
@@ -144,6 +184,9 @@ def test_what_cannot_be_probed_is_refused():
     with pytest.raises(ValueError, match="3 records on a side"):
         probe(states, seen)
     states, seen = drawn(10)
+    uneven = np.where(np.arange(20) == 3, 0, np.arange(20) // 2)
+    with pytest.raises(ValueError, match="more records of one arm"):
+        probe(states, seen, blocks=uneven)
     states[3, 1, 2] = np.nan
     with pytest.raises(ValueError, match="not a finite number"):
         probe(states, seen)

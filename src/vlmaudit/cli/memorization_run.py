@@ -24,7 +24,7 @@ def conclude_run(run: RunFolder, options: Mapping[str, Any]) -> Finding:
 def conclude_states(
     folders: Sequence[Path], options: Mapping[str, Any], out: Path | None
 ) -> Finding:
-    """Conclude on states captured elsewhere; a row a record goes into `out`, where that is given."""
+    """Conclude on states from elsewhere; a row a record goes into `out`, where that is given."""
     given = only(options, _OPTIONS, audit_run.AUDIT)
     settings = replace(Memorization(means=("probe",)), **given)
     concluded = audit_run.conclude_states(folders, settings)

@@ -125,6 +125,7 @@ def record_probe(
     means: Float[np.ndarray, "records layers width"],
     seen: Bool[np.ndarray, " records"],
     *,
+    blocks: Int[np.ndarray, " records"] | None = None,
     folds: int = 10,
     permutations: int = 999,
     rng: np.random.Generator,
@@ -134,9 +135,16 @@ def record_probe(
     Folds hold both arms in equal shares, and labels are permuted within folds: given the folds,
     each such order is as likely as the drawn one, so that p is exact whatever the states are.
 
+    Records that stand on the same pictures are a block. What the pictures do is then taken off
+    (each block's mean), a block is in one fold, and labels are permuted within blocks. Left alone,
+    a record's neighbour of the other arm would be what it resembles most, and a probe that was
+    trained on the neighbour would call it the other arm's: AUCs near 0.
+
     Args:
         means: The mean state of each record.
         seen: Which records are of the one arm.
+        blocks: Each record's block, all with as many records of the one arm as of the other; None:
+            every record has pictures of its own.
         folds: Parts of the records; no more than the smaller arm has records.
         permutations: How many (B).
         rng: Draws folds and permutations.
@@ -144,8 +152,8 @@ def record_probe(
     Raises:
         ValueError: Fewer than four records a side, or a state that is not a finite number.
     """
-    dealt = _deal(means, seen, folds, permutations, rng)
-    scores, areas, right = _probe(means, dealt)
+    dealt = _deal(means, seen, blocks, folds=folds, permutations=permutations, rng=rng)
+    scores, areas, right = _probe(_within(means, blocks), dealt)
     p, p_adjusted = _p_values(areas)
     n1, n0 = int(seen.sum()), int((~seen).sum())
     widened = _widening(areas, seen)
@@ -178,6 +186,7 @@ def probe_change(
     other_means: Float[np.ndarray, "records layers width"],
     seen: Bool[np.ndarray, " records"],
     *,
+    blocks: Int[np.ndarray, " records"] | None = None,
     folds: int = 10,
     permutations: int = 999,
     rng: np.random.Generator,
@@ -191,6 +200,7 @@ def probe_change(
         other_means: Of the one before tuning, or tuned on pictures without records; the same
             records, and the same number of layers.
         seen: Which records were printed for the audited one.
+        blocks: As in `record_probe`.
         folds: Parts of the records.
         permutations: How many (B).
         rng: Draws folds and permutations.
@@ -200,10 +210,10 @@ def probe_change(
     """
     if means.shape[:2] != other_means.shape[:2]:
         raise ValueError(f"{means.shape[:2]} and {other_means.shape[:2]} records and layers")
-    dealt = _deal(means, seen, folds, permutations, rng)
+    dealt = _deal(means, seen, blocks, folds=folds, permutations=permutations, rng=rng)
     _require_finite(other_means)
-    scores, areas, _ = _probe(means, dealt)
-    other_scores, others, _ = _probe(other_means, dealt)
+    scores, areas, _ = _probe(_within(means, blocks), dealt)
+    other_scores, others, _ = _probe(_within(other_means, blocks), dealt)
     p, p_adjusted = _p_values(areas - others)
     widened = np.maximum(_widening(areas, seen), _widening(others, seen))
     changes = []
@@ -229,6 +239,7 @@ def twin_probe(
     twin_means: Float[np.ndarray, "records layers width"],
     seen: Bool[np.ndarray, " records"],
     *,
+    blocks: Int[np.ndarray, " records"] | None = None,
     folds: int = 10,
     permutations: int = 999,
     rng: np.random.Generator,
@@ -244,7 +255,9 @@ def twin_probe(
     """
     if means.shape != twin_means.shape:
         raise ValueError(f"states of {means.shape} and {twin_means.shape} cannot be subtracted")
-    return record_probe(means - twin_means, seen, folds=folds, permutations=permutations, rng=rng)
+    return record_probe(
+        means - twin_means, seen, blocks=blocks, folds=folds, permutations=permutations, rng=rng
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,24 +271,48 @@ class _Dealt:
 def _deal(
     means: Float[np.ndarray, "records layers width"],
     seen: Bool[np.ndarray, " records"],
+    blocks: Int[np.ndarray, " records"] | None,
+    *,
     folds: int,
     permutations: int,
     rng: np.random.Generator,
 ) -> _Dealt:
-    sides = [np.flatnonzero(seen), np.flatnonzero(~seen)]
-    fewest = min(map(len, sides))
+    fewest = int(min(seen.sum(), (~seen).sum()))
     if fewest < FEWEST:
         raise ValueError(f"{fewest} records on a side; a probe needs {FEWEST} or more")
     _require_finite(means)
-    places = np.empty(len(seen), dtype=np.int64)
-    n_folds = min(folds, fewest)
-    for side in sides:
-        places[rng.permutation(side)] = np.arange(len(side)) % n_folds
-    parts = [np.flatnonzero(places == fold) for fold in range(n_folds)]
     labels = np.tile(seen, (1 + permutations, 1))
-    for part in parts:
-        labels[1:, part] = rng.permuted(labels[1:, part], axis=1)
-    return _Dealt(parts, labels)
+    places = np.empty(len(seen), dtype=np.int64)
+    if blocks is None:
+        n_folds = min(folds, fewest)
+        for side in (np.flatnonzero(seen), np.flatnonzero(~seen)):
+            places[rng.permutation(side)] = np.arange(len(side)) % n_folds
+        exchangeable = places
+    else:
+        names, exchangeable = np.unique(blocks, return_inverse=True)
+        if (np.bincount(exchangeable, np.where(seen, 1, -1)) != 0).any():
+            raise ValueError("a block has more records of one arm than of the other")
+        n_folds = min(folds, len(names))
+        if n_folds < FEWEST:
+            raise ValueError(f"{n_folds} blocks; a probe needs {FEWEST} or more")
+        places = (rng.permutation(len(names)) % n_folds)[exchangeable]
+    for group in range(exchangeable.max() + 1):
+        members = np.flatnonzero(exchangeable == group)
+        labels[1:, members] = rng.permuted(labels[1:, members], axis=1)
+    return _Dealt([np.flatnonzero(places == fold) for fold in range(n_folds)], labels)
+
+
+def _within(
+    means: Float[np.ndarray, "records layers width"], blocks: Int[np.ndarray, " records"] | None
+) -> Float[np.ndarray, "records layers width"]:
+    """States less the mean of their block: what the pictures do is the same in all of it."""
+    if blocks is None:
+        return means
+    _, places = np.unique(blocks, return_inverse=True)
+    sums = np.zeros((places.max() + 1, *means.shape[1:]), dtype=np.float64)
+    np.add.at(sums, places, means)
+    sums /= np.bincount(places)[:, None, None]
+    return (means - sums[places]).astype(np.float32)
 
 
 def _require_finite(means: Float[np.ndarray, "records layers width"]) -> None:

@@ -1,11 +1,12 @@
 """What hidden states say: probes on other records, the published split, changes and twins."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float
+import polars as pl
+from jaxtyping import Bool, Float, Int
 
 from vlmaudit.audits.memorization.finding import ChangeRow, LayerRow, SplitRow, TwinRow
 from vlmaudit.audits.memorization.observed import (
@@ -70,6 +71,7 @@ class Probes:
 class _Chance(TypedDict):
     """What is drawn for a probe."""
 
+    blocks: Int[np.ndarray, " records"] | None
     folds: int
     permutations: int
     rng: np.random.Generator
@@ -107,6 +109,7 @@ def probes(observed: Observed, settings: Memorization) -> Probes | None:
     def chance() -> _Chance:
         # The same folds and permutations for every checkpoint: their curves compare.
         return {
+            "blocks": _blocks(observed.states[TUNED], both, seen),
             "folds": settings.folds,
             "permutations": settings.permutations,
             "rng": stream(settings.seed, "probes"),
@@ -164,7 +167,7 @@ def probes(observed: Observed, settings: Memorization) -> Probes | None:
         twin=twin,
         n_seen=n_seen,
         n_unseen=n_unseen,
-        unseen_p=_two_unseen(means[TUNED], arm_of, settings),
+        unseen_p=_two_unseen(means[TUNED], observed.states[TUNED], arm_of, settings),
         scores=dict(zip(both, found.scores.mean(axis=1).tolist(), strict=True)),
         missing=tuple(missing),
     )
@@ -185,6 +188,19 @@ def _means(states: States, arm_of: Mapping[str, str]) -> _Means:
     values, names = record_means(states.values, states.items["entity"].to_list())
     known = sorted((name, place) for place, name in enumerate(names) if name in arm_of)
     return _Means([name for name, _ in known], values[[place for _, place in known]])
+
+
+def _blocks(
+    states: States, names: Sequence[str], side: Bool[np.ndarray, " records"]
+) -> Int[np.ndarray, " records"] | None:
+    """Which records stand on the same pictures; None unless that divides both arms alike."""
+    pictures = dict(
+        states.items.group_by("entity").agg(pl.col("image").unique().sort()).iter_rows()
+    )
+    numbers: dict[tuple[str, ...], int] = {}
+    blocks = np.array([numbers.setdefault(tuple(pictures[one]), len(numbers)) for one in names])
+    balance = np.bincount(blocks, np.where(side, 1, -1))
+    return blocks if len(numbers) >= FEWEST and not balance.any() else None
 
 
 def _layer_rows(layers: Iterable[LayerProbe], role: str, states: States) -> list[LayerRow]:
@@ -224,7 +240,9 @@ def _split_rows(states: States, arm_of: Mapping[str, str], role: str) -> list[Sp
     ]
 
 
-def _two_unseen(means: _Means, arm_of: Mapping[str, str], settings: Memorization) -> float | None:
+def _two_unseen(
+    means: _Means, states: States, arm_of: Mapping[str, str], settings: Memorization
+) -> float | None:
     """Two arms that no checkpoint ever saw: they must not be told apart."""
     names = [name for name in means.names if arm_of[name] in (UNSEEN, CONTROL)]
     side: Bool[np.ndarray, " records"] = np.array(
@@ -235,6 +253,7 @@ def _two_unseen(means: _Means, arm_of: Mapping[str, str], settings: Memorization
     found = record_probe(
         means.of(names),
         side,
+        blocks=_blocks(states, names, side),
         folds=settings.folds,
         permutations=settings.permutations,
         rng=stream(settings.seed, "two unseen arms"),
