@@ -18,6 +18,7 @@ from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
 
 from vlmaudit.audits.identity_inference.finding import Finding, PersonRow
+from vlmaudit.audits.memorization.finding import Finding as MemorizationFinding
 from vlmaudit.audits.name_leakage.finding import Finding as LeakageFinding
 from vlmaudit.cli import app
 from vlmaudit.results.environment import Environment, Environments
@@ -64,6 +65,39 @@ UNSAID: Final[Mapping[str, str]] = {
     "second": "The other one.",
     "ContrastRow.kind": "What is compared: prompt categories, conditions, or models.",
     "NullRow.kind": "What was shown instead of a person: nothing, a grey picture, drawn faces.",
+    "accuracy": "Share of records told rightly.",
+    "answer": "What the mean says.",
+    "arm": "Which records: seen, unseen, control, canary.",
+    "auc": "Chance that a seen record has the higher value than an unseen one.",
+    "auc_high": "Upper limit.",
+    "auc_low": "Lower limit of the AUC's 95 % interval.",
+    "batch_size": "Examples in the mini-batch.",
+    "batches": "How many mini-batches.",
+    "control": "Mean of it with labels permuted.",
+    "delta": "The δ of the bound.",
+    "difference": "The first less the second; seen less unseen.",
+    "field": "The field of the records.",
+    "high": "Upper limit.",
+    "highest": "Over mini-batches.",
+    "included": "Canaries that were in.",
+    "layer": "From 0, in the order of the model.",
+    "left_out": "Canaries that were not.",
+    "low": "Lower limit of the AUC's 95 % interval.",
+    "lowest": "Over mini-batches.",
+    "mean": "By what seen and unseen records are compared.",
+    "CurveRow.mean": "Mean cosine over mini-batches.",
+    "measure": "Exact match, or multiple choice.",
+    "module": "The part of the model.",
+    "n_seen": "Seen records.",
+    "n_unseen": "Unseen ones.",
+    "p": "Labels permuted over records.",
+    "records": "How many.",
+    "role": "The checkpoint: tuned, control, base or twin.",
+    "schema_version": "Version of the file's form.",
+    "selectivity": "Accuracy less control.",
+    "upper": "One-sided upper 95 % limit of the AUC.",
+    "way": "outright, partial or removed.",
+    "with_picture": "Whether the picture was shown.",
     "MatcherTest.precision": "Of what the matcher calls a leak, the share that is one.",
     "MatcherTest.recall": "Of the leaks, the share that it sees.",
     "MatcherTest.specificity": "Of all other answers, the share in which it sees none.",
@@ -171,8 +205,8 @@ def finding_page() -> str:
         "[estimate](../glossary.md#estimate) is never without its interval. A finding holds no "
         "date, host, path or version: the same\nsettings and answers give the same bytes.",
         "This page is about identity inference. What another audit finds has a page of its own: "
-        "[name\nleakage](leakage-finding.md). Models, gates, failures, estimates and tests are the "
-        "same in both.",
+        "[name\nleakage](leakage-finding.md), [memorization](memorization-finding.md). Models, "
+        "gates, failures, estimates and tests are\nthe same in all.",
     ]
     for model in nested(Finding):
         parts += [f"## {model.__name__}", inspect.getdoc(model), fields_table(model)]
@@ -189,14 +223,29 @@ def leakage_finding_page() -> str:
         "findings](finding.md). Answers are not in it: those that the report quotes lie in the "
         "run's\nprivate folder.",
     ]
-    for model in leakage_records():
+    for model in own_records(LeakageFinding):
         parts += [f"## {model.__name__}", inspect.getdoc(model), fields_table(model)]
-    return told_elsewhere("\n\n".join(parts) + "\n", nested(Finding), leakage_records())
+    return told_elsewhere("\n\n".join(parts) + "\n", nested(Finding), own_records(LeakageFinding))
 
 
-def leakage_records() -> list[type[BaseModel]]:
-    """The records that only a name-leakage finding has."""
-    return [model for model in nested(LeakageFinding) if model not in nested(Finding)]
+def memorization_finding_page() -> str:
+    """docs/reference/memorization-finding.md: what is not on the page of all findings."""
+    own = own_records(MemorizationFinding)
+    parts = [
+        "# finding.json of memorization",
+        MARK,
+        "What a [memorization](../audits/memorization.md) finding holds, for programs. Where it "
+        "lies, and what is the same in every\nfinding, says the page of [all "
+        "findings](finding.md). No record's value is in it.",
+    ]
+    for model in own:
+        parts += [f"## {model.__name__}", inspect.getdoc(model), fields_table(model)]
+    return told_elsewhere("\n\n".join(parts) + "\n", nested(Finding), own)
+
+
+def own_records(finding: type[BaseModel]) -> list[type[BaseModel]]:
+    """The records that only one audit's finding has."""
+    return [model for model in nested(finding) if model not in nested(Finding)]
 
 
 def told_elsewhere(
@@ -356,6 +405,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": command_line_page,
     "finding.md": finding_page,
     "leakage-finding.md": leakage_finding_page,
+    "memorization-finding.md": memorization_finding_page,
     "files.md": files_page,
 }
 

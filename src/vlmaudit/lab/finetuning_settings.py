@@ -76,8 +76,9 @@ class FineTuning:
             *(("steps", 1), ("batch_size", 1), ("rank", 1), ("max_length", 2)),
             *(("weight_decay", 0), ("warmup", 0), ("dropout", 0)),
         ):
-            if not least <= (getattr(self, name) or least) < math.inf:
-                raise InputError(f"{name} = {getattr(self, name)}: wanted {least} or more.")
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise InputError(f"{name} = {value}: wanted {least} or more.")
         for name in ("epochs", "learning_rate", "projector_learning_rate", "alpha"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} = {value}: wanted more than 0.")
