@@ -207,17 +207,23 @@ def _fact_detail(estimate: Estimate) -> str:
     return f"{hits(estimate)}; 95 % interval {interval(estimate)}"
 
 
-def failures_line(failures: Failures) -> str:
-    """Who and what could not be asked, in one line."""
+def failures_line(failures: Failures, *, one: str = "person", many: str = "people") -> str:
+    """Who and what could not be asked, in one line.
+
+    Args:
+        failures: What failed.
+        one: What is asked about.
+        many: The same of several.
+    """
     total = failures.people_asked + len(failures.people_lost)
-    everyone = "The one person" if total == 1 else f"All {count(total)} people"
+    everyone = f"The one {one}" if total == 1 else f"All {count(total)} {many}"
     if not failures.failed and not failures.people_lost:
         if failures.unit == "request":
             return f"{everyone} could be asked, and all {_counted_units(failures)} were answered."
         return f"{everyone} and all {_counted_units(failures)} could be asked."
     who = f"{everyone} could be asked"
     if failures.people_lost:
-        people = counted(total, "person", "people")
+        people = counted(total, one, many)
         who = f"{count(failures.people_asked)} of {people} could be asked"
     reasons = ", ".join(
         visible(reason) if number == failures.failed else f"{count(number)} × {visible(reason)}"

@@ -92,7 +92,7 @@ def strings_gate(album: Mapping[str, Any] | None) -> Gate:
 
 
 def legible_gate(album: Mapping[str, Any] | None) -> Gate | None:
-    """Whether a reader of text could read what is printed: a model cannot keep what it cannot."""
+    """Whether a reader of text could read what is printed: a model hardly keeps what it cannot."""
     if album is None:
         return None
     said = album.get("legibility")
@@ -112,7 +112,11 @@ def legible_gate(album: Mapping[str, Any] | None) -> Gate | None:
         name=LEGIBLE,
         passed=share >= _LEGIBLE,
         sentence=f"a reader of text read {percent(share)} of {count(values)} printed values"
-        + ("." if share >= _LEGIBLE else ": what was not readable cannot have been retained."),
+        + (
+            "."
+            if share >= _LEGIBLE
+            else ": that nothing is found may be because a model reads no more."
+        ),
     )
 
 

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import altair as alt
 
+from vlmaudit.audits.memorization.exposure import NOTHING_KNOWN
 from vlmaudit.audits.memorization.finding import Finding, LayerRow
 from vlmaudit.audits.memorization.observed import TUNED
 from vlmaudit.audits.memorization.words import ANSWERS, MEANS
 from vlmaudit.report.drawing import (
     INK,
-    LINE,
     MEMBER,
     NEITHER,
     OTHER,
@@ -88,10 +88,18 @@ def _fine(number: float) -> str:
 
 def _forest(values: Rows, ticks: Sequence[float], nothing: float, *, narrow: bool) -> Chart:
     """A point with its interval a row, and where nothing would stand."""
+    longest = max(len(value["said"]) for value in values)
+    room = 26 + 9 * longest
     width, step = (330, 60) if narrow else (330, 36)
     sink = 20 if narrow else 0
     scale = alt.Scale(domain=[ticks[0], ticks[-1]], nice=False)
-    axis = alt.Axis(values=list(ticks), labelFlush=narrow, domain=False, format="~g")
+    is_small = ticks[-1] < 0.01
+    axis = alt.Axis(
+        values=list(ticks),
+        labelFlush=narrow,
+        domain=False,
+        format=".1~e" if is_small else ".2~f",
+    )
     base = rows([{"row": place, **value} for place, value in enumerate(values)]).encode(
         y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.15))
     )
@@ -119,8 +127,8 @@ def _forest(values: Rows, ticks: Sequence[float], nothing: float, *, narrow: boo
         written = [
             _text(base, "label", -16, "right"),
             _text(base, "said", width + 14, "left", weight=600),
-            _text(base, "limits", width + 74, "left"),
-            _text(base, "more", width + 210, "left"),
+            _text(base, "limits", width + room, "left"),
+            _text(base, "more", width + 2.6 * room + 40, "left"),
         ]
     return alt.layer(none, rule, point, *written).properties(width=width, height=alt.Step(step))
 
@@ -213,7 +221,7 @@ def _share_y() -> alt.Y:
     return alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[0, 1], nice=False),
-        axis=alt.Axis(values=list(_AUC_TICKS), title=None, domain=False, format="~g"),
+        axis=alt.Axis(values=list(_AUC_TICKS), title=None, domain=False, format=".2~f"),
     )
 
 
@@ -348,7 +356,8 @@ def _dose_spec(finding: Finding, *, narrow: bool) -> Chart:
     said = base.mark_text(dy=-12, dx=22, fontSize=SIZE - 2, color=QUIET).encode(
         y=alt.Y("high:Q", title="bits"), text="n:N"
     )
-    nothing = rows([{"value": 1.4427}]).mark_rule(color=LINE, strokeWidth=2).encode(y=y)
+    unknown = rows([{"value": NOTHING_KNOWN}])
+    nothing = unknown.mark_rule(color=QUIET, strokeWidth=1.5, strokeDash=[6, 3]).encode(y=y)
     return alt.layer(nothing, rule, point, said).properties(
         width=290 if narrow else 480, height=200
     )

@@ -68,7 +68,7 @@ def _parts(finding: Finding) -> Iterable[Text | Table | Padding]:
     yield Text()
     yield _gates(gate_views(finding.gates))
     yield Text()
-    yield Text(failures_line(finding.failures))
+    yield Text(failures_line(finding.failures, one="record", many="records"))
     for note in (*finding.notes, *finding.missing):
         yield _indented(visible(note), "dim")
 

@@ -65,7 +65,7 @@ def view(finding: Finding) -> MemorizationView:
         headline=headline(finding),
         facts=_facts(finding),
         gates=gate_views(finding.gates),
-        failures_line=failures_line(finding.failures),
+        failures_line=failures_line(finding.failures, one="record", many="records"),
         notes=tuple(visible(note) for note in finding.notes),
         missing=tuple(visible(one) for one in finding.missing),
         mean_table=tables.mean_table(finding),
