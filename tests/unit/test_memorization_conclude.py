@@ -22,16 +22,24 @@ def records_of(side=40, canaries=0, *, doses=(1, 2, 4, 8)):
     rng = np.random.default_rng(5)
     rows = []
     for arm in ("seen", "unseen", "control"):
-        for number in range(side):
-            dose = doses[number % len(doses)] if arm == "seen" else 0
-            rows.append(
-                {"record": f"{arm}{number:03d}", "arm": arm, "dose": dose, "included": None}
-            )
-    for number in range(canaries):
-        rows.append(
-            {"record": f"canary{number:03d}", "arm": "canary", "dose": 8,
-             "included": bool(rng.random() < 0.5)}
-        )  # fmt: skip
+        rows += [
+            {
+                "record": f"{arm}{number:03d}",
+                "arm": arm,
+                "dose": doses[number % len(doses)] if arm == "seen" else 0,
+                "included": None,
+            }
+            for number in range(side)
+        ]
+    rows += [
+        {
+            "record": f"canary{number:03d}",
+            "arm": "canary",
+            "dose": 8,
+            "included": bool(rng.random() < 0.5),
+        }
+        for number in range(canaries)
+    ]
     table = pl.DataFrame(rows, schema_overrides={"included": pl.Boolean})
     return table.with_columns(username=pl.concat_str(pl.lit("Ada "), "record"))
 

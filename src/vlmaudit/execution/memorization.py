@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,14 @@ import polars as pl
 from rich.console import Console
 
 from vlmaudit.audits.memorization.finding import Finding
-from vlmaudit.audits.memorization.observed import ALBUM, CANARY, RECORDS, ROLES, STATES, UTILITY
-from vlmaudit.audits.memorization.run import AUDIT, conclude_run, conclusion_settings
+from vlmaudit.audits.memorization.observed import ALBUM, CANARY, RECORDS, ROLES, UTILITY
+from vlmaudit.audits.memorization.run import (
+    AUDIT,
+    conclude_run,
+    conclusion_settings,
+    means_of,
+    observation_settings,
+)
 from vlmaudit.audits.memorization.settings import Memorization, parse_token
 from vlmaudit.data.albums import Album, check_pictures, read_album
 from vlmaudit.data.paths import spelt
@@ -29,12 +35,12 @@ from vlmaudit.models.loading import load_generative, load_white_box
 from vlmaudit.models.options import GenerativeOptions
 from vlmaudit.results.files import make_private, write_text, write_whole
 from vlmaudit.results.journal import Row
+from vlmaudit.results.pieces import FOLDER, STATES, journal_of, plan_pieces
 from vlmaudit.results.run_folder import Manifest, RunFolder
 from vlmaudit.results.state_files import StateItem, StatesWriter
 from vlmaudit.seeds import stream
 
 _CHECKPOINTS: Final = "checkpoints.json"
-_OPEN: Final = "pieces"
 _STATES_AT_ONCE: Final = 32
 """Items between two writes of states: what a kill costs."""
 
@@ -111,7 +117,7 @@ def run_memorization(target: AlbumTarget, settings: Memorization, *, console: Co
         with run.prepared():
             asking.write_tables()
             say(console, "Concluding …")
-            return conclude_run(run, settings)
+            return conclude_run(run, replace(settings, means=means_of(run)))
 
 
 @dataclass
@@ -138,12 +144,41 @@ class _Asking:
                 f"--fields {unknown[0]}: the album has no such field; it has "
                 f"{', '.join(self.album.about.fields)}."
             )
-        make_private(self.run.private / _OPEN)
+        make_private(self.run.private / FOLDER)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that are asked for."""
         return self.settings.fields or tuple(self.album.about.fields)
+
+    @cached_property
+    def firsts(self) -> list[Item]:
+        """Of every record one picture, canaries included."""
+        arms = (*PROBED, CANARY)
+        return items_of(self.album, 1, seed=self.settings.seed, limit=self.target.limit, arms=arms)
+
+    def plan(self, role: str) -> None:
+        """Write down how many pieces there are to be."""
+        settings = self.settings
+        tables = {
+            "probe": (STATES, len(self.items)),
+            "gradients": ("gradients", len(self.design.keys(self.items))),
+            "extraction": ("answers", len(self.items)),
+            "exposure": ("exposure", len(self.firsts)),
+        }
+        plan_pieces(self.run.private, role, dict(tables[mean] for mean in settings.means))
+
+    @property
+    def design(self) -> GradientDesign:
+        """How many mini-batches of which size."""
+        settings = self.settings
+        return GradientDesign(
+            batch_size=settings.batch_size,
+            batches=settings.batches,
+            batch_sizes=settings.batch_sizes,
+            curve_batches=settings.curve_batches,
+            seed=settings.seed,
+        )
 
     def ask(self, role: str, spec: str) -> None:
         """Ask one checkpoint by all means that are wanted."""
@@ -183,6 +218,7 @@ class _Asking:
             if role == ROLES[0]:
                 self.run.agree(self._manifest(spec, model))
                 self._copy_album()
+            self.plan(role)
             write_text(path, json.dumps({**known, role: now}, indent=2) + "\n")
 
     def _manifest(self, spec: str, model: WhiteBoxModel) -> Manifest:
@@ -197,17 +233,8 @@ class _Asking:
                 "album": self.album.digest,
                 "variant": target.variant,
                 "limit": target.limit,
-                "token": settings.token,
-                "query": settings.query,
-                "pictures": settings.pictures,
-                "batch_size": settings.batch_size,
-                "batches": settings.batches,
-                "batch_sizes": list(map(str, settings.batch_sizes)),
-                "curve_batches": settings.curve_batches,
+                **observation_settings(settings),
                 "fields": list(self.fields),
-                "decoys": settings.decoys,
-                "max_new_tokens": settings.max_new_tokens,
-                "seed": settings.seed,
             },
             conclusion=conclusion_settings(settings),
         )
@@ -238,17 +265,9 @@ class _Asking:
                 advance(len(some))
 
     def _gradients(self, role: str, model: WhiteBoxModel) -> None:
-        settings = self.settings
-        design = GradientDesign(
-            batch_size=settings.batch_size,
-            batches=settings.batches,
-            batch_sizes=settings.batch_sizes,
-            curve_batches=settings.curve_batches,
-            seed=settings.seed,
-        )
-        gradients = Gradients(model, self.items, self.records, self.printer, design)
+        gradients = Gradients(model, self.items, self.records, self.printer, self.design)
         with progress(f"Gradients ({role})", len(gradients.keys), self.console) as advance:
-            rows = gradients.rows(self._journal("gradients", role), advance=advance)
+            rows = gradients.rows(journal_of(self.run.private, "gradients", role), advance=advance)
         self._keep("gradients", role, rows)
 
     def _questions(self, role: str, model: GenerativeModel) -> None:
@@ -256,19 +275,17 @@ class _Asking:
         if "extraction" in self.settings.means:
             asked = Extraction(self.items, self.records, self.fields, self.printer)
             with progress(f"Answers ({role})", len(self.items), self.console) as advance:
-                rows = asked.answers(model, self._journal("answers", role), advance=advance)
+                rows = asked.answers(
+                    model, journal_of(self.run.private, "answers", role), advance=advance
+                )
             self._keep("answers", role, rows)
         if "exposure" in self.settings.means and isinstance(model, ScoringModel):
-            arms = (*PROBED, CANARY)
-            items = items_of(
-                self.album, 1, seed=self.settings.seed, limit=self.target.limit, arms=arms
-            )
-            asked = Extraction(items, self.records, self.fields, self.printer)
-            with progress(f"Exposure ({role})", len(items), self.console) as advance:
+            asked = Extraction(self.firsts, self.records, self.fields, self.printer)
+            with progress(f"Exposure ({role})", len(self.firsts), self.console) as advance:
                 rows = asked.exposures(
                     model,
                     self._decoys.__getitem__,
-                    self._journal("exposure", role),
+                    journal_of(self.run.private, "exposure", role),
                     advance=advance,
                 )
             self._keep("exposure", role, rows)
@@ -293,18 +310,15 @@ class _Asking:
             rows = measure_utility(model, self.album, advance=advance)
         self._keep("utility", role, rows)
 
-    def _journal(self, table: str, role: str) -> Path:
-        return self.run.private / _OPEN / f"{table}.{role}.jsonl"
-
     def _keep(self, table: str, role: str, rows: Sequence[Row]) -> None:
         """A checkpoint's rows of a table, beside those of the others."""
-        path = self.run.private / _OPEN / f"{table}.{role}.parquet"
+        path = self.run.private / FOLDER / f"{table}.{role}.parquet"
         of_role = pl.DataFrame([{"role": role, **row} for row in rows], schema=_TABLES[table][0])
         write_whole(path, of_role.write_parquet, private=True)
 
     def write_tables(self) -> None:
         """The tables of all checkpoints, as a conclusion reads them."""
-        folder = self.run.private / _OPEN
+        folder = self.run.private / FOLDER
         for table, (_, name) in _TABLES.items():
             parts = [
                 path for role in ROLES if (path := folder / f"{table}.{role}.parquet").exists()

@@ -42,6 +42,17 @@ class GradientDesign:
     curve_batches: int
     seed: int
 
+    def keys(self, items: Sequence[Item]) -> list[str]:
+        """The pieces: every place with every batch, then the curves."""
+        places = list(dict.fromkeys(one.place for one in items if one.arm in CROSSED))
+        crossed = [f"{batch}/{place}" for batch in range(self.batches) for place in places]
+        curves = [
+            f"{_CURVE}/{size}/{batch}"
+            for size in self.batch_sizes
+            for batch in range(self.curve_batches)
+        ]
+        return [*crossed, *curves]
+
 
 class Gradients:
     """Makes the rows of gradients.parquet for one model."""
@@ -78,15 +89,7 @@ class Gradients:
     @property
     def keys(self) -> list[str]:
         """The pieces: every place with every batch, then the curves."""
-        crossed = [
-            f"{batch}/{place}" for batch in range(self._design.batches) for place in self._places
-        ]
-        curves = [
-            f"{_CURVE}/{size}/{batch}"
-            for size in self._design.batch_sizes
-            for batch in range(self._design.curve_batches)
-        ]
-        return [*crossed, *curves]
+        return self._design.keys([one for of_place in self._places.values() for one in of_place])
 
     def rows(self, journal: Path, *, advance: Advance) -> list[Row]:
         """Every piece's rows; see `rows_of_pieces`."""

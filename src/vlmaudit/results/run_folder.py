@@ -111,6 +111,16 @@ class RunFolder:
         finally:
             os.close(lock)
 
+    def is_driven(self) -> bool:
+        """Whether some process is at work on the run right now."""
+        if not self._driven.exists():
+            return False
+        lock = try_lock(self._driven)
+        if lock is None:
+            return True
+        os.close(lock)
+        return False
+
     @contextmanager
     def prepared(self, when_busy: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Change or read the run's common files while nobody else does.

@@ -12,8 +12,10 @@ from vlmaudit.results.blocks import at_work
 from vlmaudit.results.cases import read_cases
 from vlmaudit.results.journal import read_journal
 from vlmaudit.results.outcomes import PERMANENT, TRANSIENT
+from vlmaudit.results.pieces import FOLDER as PIECES
+from vlmaudit.results.pieces import Pieces, read_pieces
 from vlmaudit.results.records import Record
-from vlmaudit.results.run_folder import RunFolder
+from vlmaudit.results.run_folder import Manifest, RunFolder
 
 _RECENT: Final = 30
 """Sealed files whose times say how fast it goes."""
@@ -46,6 +48,9 @@ def read_status(run: RunFolder) -> Status:
         RunError: There is no run, or something in it is damaged.
     """
     manifest = run.read_manifest()
+    pieces = read_pieces(run.private)
+    if pieces is not None:
+        return _of_pieces(run, manifest, pieces)
     cases = read_cases(run.private)
     store = run.blocks()
     outcomes = store.collect(store.scan(["reason"]))
@@ -80,6 +85,31 @@ def read_status(run: RunFolder) -> Status:
         is_finding_current=finding.exists()
         and not left
         and (not times or finding.stat().st_mtime >= times[-1]),
+    )
+
+
+def _of_pieces(run: RunFolder, manifest: Manifest, pieces: Pieces) -> Status:
+    left = pieces.planned - pieces.done
+    finding = run.root / "finding.json"
+    made = [path.stat().st_mtime for path in (run.private / PIECES).glob("*.jsonl")]
+    return Status(
+        audit=manifest.audit,
+        model=manifest.model.name,
+        state="at work" if run.is_driven() else "stopped" if left else "through",
+        cases=pieces.planned,
+        answered=pieces.done - pieces.failed_for_now - pieces.failed,
+        failed_for_now=pieces.failed_for_now,
+        failed=pieces.failed,
+        left=left,
+        reasons=dict(pieces.reasons),
+        blocks=pieces.tables,
+        blocks_sealed=pieces.tables_done,
+        processes=int(run.is_driven()),
+        seconds_left=0.0 if not left else None,
+        has_finding=finding.exists(),
+        is_finding_current=finding.exists()
+        and not left
+        and finding.stat().st_mtime >= max(made, default=0.0),
     )
 
 

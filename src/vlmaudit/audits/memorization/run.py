@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 from vlmaudit.audits.memorization.conclude import Conclusion, conclude
 from vlmaudit.audits.memorization.finding import Finding
-from vlmaudit.audits.memorization.observed import read_elsewhere, read_run
-from vlmaudit.audits.memorization.settings import Memorization
+from vlmaudit.audits.memorization.observed import STATES, read_elsewhere, read_run
+from vlmaudit.audits.memorization.settings import MEANS, Mean, Memorization
 from vlmaudit.errors import RunError
 from vlmaudit.results.files import write_text, write_whole
 from vlmaudit.results.run_folder import RunFolder
@@ -18,11 +18,11 @@ FINDING: Final = "finding.json"
 UNITS: Final = "units.parquet"
 
 _OBSERVED: Final = (
-    "means", "token", "query", "pictures", "batch_size", "batches", "batch_sizes",
+    "token", "query", "pictures", "batch_size", "batches", "batch_sizes",
     "curve_batches", "fields", "decoys", "max_new_tokens",
 )  # fmt: skip
 """Settings that decide what is stored; the others decide how it is read."""
-_TUPLES: Final = ("means", "batch_sizes", "fields")
+_TUPLES: Final = ("batch_sizes", "fields")
 
 
 def observation_settings(settings: Memorization) -> dict[str, Any]:
@@ -37,7 +37,8 @@ def observation_settings(settings: Memorization) -> dict[str, Any]:
 
 def conclusion_settings(settings: Memorization) -> dict[str, Any]:
     """What decides how observations are read, as the manifest keeps it."""
-    kept = (field.name for field in fields(settings) if field.name not in _OBSERVED)
+    left_out = {*_OBSERVED, "means"}
+    kept = (field.name for field in fields(settings) if field.name not in left_out)
     return {name: getattr(settings, name) for name in kept}
 
 
@@ -48,7 +49,7 @@ def read_settings(run: RunFolder) -> Memorization:
         RunError: There is no manifest, or it is no memorization run's.
     """
     manifest = run.read_manifest()
-    known = {field.name for field in fields(Memorization)}
+    known = {field.name for field in fields(Memorization)} - {"means"}
     asked = {
         name: value
         for name, value in cast("Mapping[str, Any]", manifest.observation).items()
@@ -62,7 +63,19 @@ def read_settings(run: RunFolder) -> Memorization:
         )
     told["batch_sizes"] = [int(size) for size in told["batch_sizes"]]
     kept: dict[str, Any] = {name: told[name] for name in known}
-    return Memorization(**kept | {name: tuple(kept[name]) for name in _TUPLES})
+    kept |= {name: tuple(kept[name]) for name in _TUPLES}
+    return Memorization(**kept, means=means_of(run))
+
+
+def means_of(run: RunFolder) -> tuple[Mean, ...]:
+    """The means of which there is anything: one may be added to a run after the other."""
+    there = {
+        "probe": (run.private / STATES).exists(),
+        "gradients": (run.private / "gradients.parquet").exists(),
+        "extraction": (run.private / "answers.parquet").exists(),
+        "exposure": (run.private / "exposure.parquet").exists(),
+    }
+    return tuple(mean for mean in MEANS if there[mean]) or MEANS
 
 
 def conclude_run(run: RunFolder, settings: Memorization) -> Finding:
