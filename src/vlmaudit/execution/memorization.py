@@ -117,7 +117,7 @@ def run_memorization(target: AlbumTarget, settings: Memorization, *, console: Co
         with run.prepared():
             asking.write_tables()
             say(console, "Concluding …")
-            return conclude_run(run, replace(settings, means=means_of(run)))
+            return conclude_run(run, replace(asking.settings, means=means_of(run)))
 
 
 @dataclass
@@ -144,12 +144,10 @@ class _Asking:
                 f"--fields {unknown[0]}: the album has no such field; it has "
                 f"{', '.join(self.album.about.fields)}."
             )
+        # Spelt out, so that the finding says the same whoever concludes.
+        fields = self.settings.fields or tuple(self.album.about.fields)
+        self.settings = replace(self.settings, fields=fields)
         make_private(self.run.private / FOLDER)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields that are asked for."""
-        return self.settings.fields or tuple(self.album.about.fields)
 
     @cached_property
     def firsts(self) -> list[Item]:
@@ -234,7 +232,6 @@ class _Asking:
                 "variant": target.variant,
                 "limit": target.limit,
                 **observation_settings(settings),
-                "fields": list(self.fields),
             },
             conclusion=conclusion_settings(settings),
         )
@@ -273,14 +270,14 @@ class _Asking:
     def _questions(self, role: str, model: GenerativeModel) -> None:
         """Answers, and likelihoods where the model shows them."""
         if "extraction" in self.settings.means:
-            asked = Extraction(self.items, self.records, self.fields, self.printer)
+            asked = Extraction(self.items, self.records, self.settings.fields, self.printer)
             with progress(f"Answers ({role})", len(self.items), self.console) as advance:
                 rows = asked.answers(
                     model, journal_of(self.run.private, "answers", role), advance=advance
                 )
             self._keep("answers", role, rows)
         if "exposure" in self.settings.means and isinstance(model, ScoringModel):
-            asked = Extraction(self.firsts, self.records, self.fields, self.printer)
+            asked = Extraction(self.firsts, self.records, self.settings.fields, self.printer)
             with progress(f"Exposure ({role})", len(self.firsts), self.console) as advance:
                 rows = asked.exposures(
                     model,
@@ -302,7 +299,7 @@ class _Asking:
                 taken=set(taken[name]),
                 rng=stream(self.settings.seed, "decoys", name),
             )
-            for name in self.fields
+            for name in self.settings.fields
         }
 
     def _utility(self, role: str, model: GenerativeModel) -> None:
