@@ -93,7 +93,6 @@ UNSAID: Final[Mapping[str, str]] = {
     "p": "Labels permuted over records.",
     "records": "How many.",
     "role": "The checkpoint: tuned, control, base or twin.",
-    "schema_version": "Version of the file's form.",
     "selectivity": "Accuracy less control.",
     "upper": "One-sided upper 95 % limit of the AUC.",
     "way": "outright, partial or removed.",

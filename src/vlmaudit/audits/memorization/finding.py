@@ -255,7 +255,9 @@ class UtilityRow(Record):
 class Finding(Record):
     """finding.json of a memorization audit."""
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[1] = Field(
+        default=1, alias="schema", description="Version of the file's form."
+    )
     audit: Literal["memorization"] = "memorization"
     protocol: Protocol
     model: ModelRecord | None = Field(description="None: concluded from states from elsewhere.")
