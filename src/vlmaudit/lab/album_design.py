@@ -170,7 +170,7 @@ class AlbumDesign:
             **given,
             "questions": Path(self.questions).name,
             "variants": [one.name for one in self.variants],
-            "fields": [one.model_dump() for one in self.fields],
+            "fields": [one.model_dump(mode="json") for one in self.fields],
             "doses": list(self.doses),
         }
 
