@@ -16,7 +16,7 @@ from vlmaudit.seeds import stream
 from vlmaudit.stats.album_arms import deal_doses, times_printed, toss_coins
 from vlmaudit.stats.assignment import planted_arms
 
-MOST_ANSWERS: Final = 1
+MOST_ANSWERS: Final = 16
 """Answers to which records are tied, at the most: the commonest of the set."""
 
 
@@ -74,7 +74,7 @@ def plan_records(
         InputError: A field does not hold so many values, or there is but one answer.
     """
     is_tied = any(one.kind == "tied" for one in design.variants)
-    if is_tied and len(answers) < 1:
+    if is_tied and len(answers) < 2:
         raise InputError("a tied variant needs a set with two different answers or more.")
     coins = toss_coins(design.canaries, stream(design.seed, "coins"))
     of_seen = deal_doses(design.seen, design.doses, stream(design.seed, "doses"))
