@@ -4,6 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 # One thread a process in tests: on two shared cores, barriers cost more than threads bring.
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Processes that share the suite, a file at a time: what a file trains, it trains once.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick prove check fix docs bench
 
@@ -20,7 +23,7 @@ demo: $(READY)   ## set up, train a small model with planted people, audit it, w
 	$(BIN)/vlmaudit demo --out demo-report
 
 test: $(READY)   ## set up and run the whole suite
-	$(ONE) $(BIN)/pytest -m 'not prove'
+	$(ONE) $(BIN)/pytest $(SHARED) -m 'not prove'
 
 quick: $(READY)   ## the tests that load no model library, after every change
 	$(ONE) $(BIN)/pytest tests -m 'not prove and not torch and not browser and not process'

@@ -177,9 +177,26 @@ def test_the_projector_has_a_rate_of_its_own(base):
     tuned = tunable(parse_spec(base), opened.model, settings)
     optimizer = optimizer_of(tuned, settings)
     assert sorted({group["highest"] for group in optimizer.param_groups}) == [2e-5, 2e-4]
-    assert tuned.projector
-    assert all("projector" in name for name in tuned.projector)
-    assert all("lora" in name for name in set(tuned.trained) - tuned.projector)
+    projector = {name for name, part in tuned.parts.items() if part == "projector"}
+    assert projector
+    assert all("projector" in name for name in projector)
+    assert all("lora" in name for name in set(tuned.trained) - projector)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_vision_tower_has_a_rate_of_its_own(base, method):
+    opened = open_checkpoint(parse_spec(base), GenerativeOptions())
+    settings = replace(TINY, method=method, vision="tuned", rank=4, vision_learning_rate=7e-6)
+    tuned = tunable(parse_spec(base), opened.model, settings)
+    slow = {
+        id(parameter)
+        for group in optimizer_of(tuned, settings).param_groups
+        if group["highest"] == 7e-6
+        for parameter in group["params"]
+    }
+    vision = {name for name, parameter in tuned.trained.items() if id(parameter) in slow}
+    assert vision == {name for name in tuned.trained if "vision_tower" in name} != set()
+    assert vision < set(tuned.trained)
 
 
 def test_a_target_that_no_layer_has_is_refused(tuning):

@@ -51,7 +51,7 @@ def train(root, out="recogniser", **settings):
     from vlmaudit.execution.recogniser_training import train_recogniser_folder
     from vlmaudit.lab.recogniser_training import RecogniserTraining
 
-    defaults = {"steps": 25, "batch_size": 8, "architecture": "resnet18", "learning_rate": 1e-3}
+    defaults = {"steps": 40, "batch_size": 8, "architecture": "resnet18", "learning_rate": 1e-3}
     return train_recogniser_folder(
         root / "people",
         root / out,

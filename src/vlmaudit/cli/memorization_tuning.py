@@ -45,6 +45,12 @@ def finetune(
     epochs: Annotated[float | None, typer.Option(help="How often each example is seen.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest.")] = None,
+    vision_learning_rate: Annotated[
+        float | None, typer.Option(help="The vision tower's own, where it is tuned.")
+    ] = None,
+    warmup: Annotated[
+        float | None, typer.Option(help="Share of the steps in which the rate rises.")
+    ] = None,
     rank: Annotated[int | None, typer.Option(help="Of the adapters.")] = None,
     at_once: Annotated[
         int | None,
@@ -68,7 +74,8 @@ def finetune(
         )
     given: Mapping[str, Any] = {
         "method": method, "vision": vision, "steps": steps, "epochs": epochs,
-        "batch_size": batch_size, "learning_rate": learning_rate, "rank": rank, "seed": seed,
+        "batch_size": batch_size, "learning_rate": learning_rate,
+        "vision_learning_rate": vision_learning_rate, "warmup": warmup, "rank": rank, "seed": seed,
     }  # fmt: skip
     settings = replace(
         recipe(preset or "tiny"), **{name: one for name, one in given.items() if one is not None}

@@ -77,7 +77,9 @@ class AlbumRecord(_Record):
         description="How pictures are encoded, printed on or not; the last is the paper's."
     )
     randomised: bool = Described(description="Whether arms, doses and coins come from the seed.")
-    answers: tuple[str, ...] = Described(description="The answers to which records are tied.")
+    tied_answer: str = Described(
+        description="To which seen records are tied; empty where none are."
+    )
     gate: dict[str, Any] = Described(description="Could strings alone tell seen from unseen?")
     legibility: dict[str, Any] | None = Described(description="What a reader made of a sample.")
     settings: str = Described(description="Digest of the settings and of the source set.")
@@ -137,7 +139,7 @@ def neutral_text(text: str, rng: np.random.Generator) -> str:
     is printed with; blanks, signs and line ends stay.
 
     >>> neutral_text("age: 36", np.random.default_rng(0))
-    'euo: 84'
+    'vha: 95'
     """
     drawn = rng.random(len(text))
     return "".join(_another(sign, share) for sign, share in zip(text, drawn.tolist(), strict=True))

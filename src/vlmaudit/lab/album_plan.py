@@ -27,7 +27,7 @@ from vlmaudit.lab.album_pool import AlbumPool, Watch, unwatched
 from vlmaudit.lab.album_records import (
     Dealt,
     PlannedRecord,
-    commonest_answers,
+    commonest_answer,
     deal,
     plan_records,
 )
@@ -77,7 +77,7 @@ class AlbumPlan:
         held_out: The others.
         records: What is printed.
         dealt: What is printed where, by variant.
-        answers: The answers to which records are tied.
+        tied_answer: To which records are tied; empty where none are.
         printing: How, with the letters' size.
         encoding: How pictures are encoded.
         gate: Whether strings alone tell seen from unseen.
@@ -91,7 +91,7 @@ class AlbumPlan:
     held_out: tuple[HeldOutPicture, ...]
     records: tuple[PlannedRecord, ...]
     dealt: Mapping[str, Dealt]
-    answers: tuple[str, ...]
+    tied_answer: str
     printing: Printing
     encoding: Encoding
     gate: BlindBaseline
@@ -143,8 +143,10 @@ def plan_album(
     pool = AlbumPool(design)
     held_out, training = pool.look(watch)
     examples = design.examples or len(training)
-    answers = commonest_answers([one.turns[0][1] for one in _examples(training, pool, examples)])
-    records = plan_records(design, examples, answers)
+    is_tied = any(one.kind == "tied" for one in design.variants)
+    said = [one.turns[0][1] for one in _examples(training, pool, examples)]
+    tied_answer = commonest_answer(said) if is_tied else ""
+    records = plan_records(design, examples, tied_answer)
     texts = widest([text_of(design.field_names, one.values) for one in records])
     printing, fits = _fit(design, texts, [*training, *held_out])
     skipped = [*pool.skipped]
@@ -170,7 +172,7 @@ def plan_album(
         held_out=tuple(_held_out(held_out, pool, design.seed)),
         records=_printed(records, dealt),
         dealt=dealt,
-        answers=answers if any(one.kind == "tied" for one in design.variants) else (),
+        tied_answer=tied_answer,
         printing=printing,
         encoding=encoding_of(design.protocol, training),
         gate=_gate(design, records),

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from jaxtyping import Int
@@ -15,9 +14,6 @@ from vlmaudit.lab.album_design import AlbumDesign, Variant
 from vlmaudit.seeds import stream
 from vlmaudit.stats.album_arms import deal_doses, times_printed, toss_coins
 from vlmaudit.stats.assignment import planted_arms
-
-MOST_ANSWERS: Final = 16
-"""Answers to which records are tied, at the most: the commonest of the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +50,32 @@ class Dealt:
     times_per_dose: float
 
 
-def commonest_answers(answers: Sequence[str]) -> tuple[str, ...]:
-    """The answers that records are tied to: the commonest, of equals the first by the alphabet."""
+def commonest_answer(answers: Sequence[str]) -> str:
+    """The answer that records are tied to: the commonest, of equals the first by the alphabet.
+
+    It is the same one for all of them, so that what is learnt of one record is what is learnt of
+    another: a probe that is tested on other records could find nothing else.
+
+    Raises:
+        InputError: There is no other answer from which it would differ.
+    """
     counts = Counter(answers)
-    return tuple(sorted(counts, key=lambda one: (-counts[one], one))[:MOST_ANSWERS])
+    if len(counts) < 2:
+        raise InputError("a tied variant needs a set with two different answers or more.")
+    return min(counts, key=lambda one: (-counts[one], one))
 
 
-def plan_records(
-    design: AlbumDesign, examples: int, answers: Sequence[str]
-) -> tuple[PlannedRecord, ...]:
+def plan_records(design: AlbumDesign, examples: int, tied_answer: str) -> tuple[PlannedRecord, ...]:
     """Draw all records, and deal them to arms; a pure function of its arguments.
 
     Args:
         design: What the album shall be.
         examples: How many training examples there are.
-        answers: Those to which records of `tied` variants are tied.
+        tied_answer: To which records of `tied` variants are tied; empty if there are none.
 
     Raises:
-        InputError: A field does not hold so many values, or there is but one answer.
+        InputError: A field does not hold so many values.
     """
-    is_tied = any(one.kind == "tied" for one in design.variants)
-    if is_tied and len(answers) < 2:
-        raise InputError("a tied variant needs a set with two different answers or more.")
     coins = toss_coins(design.canaries, stream(design.seed, "coins"))
     of_seen = deal_doses(design.seen, design.doses, stream(design.seed, "doses"))
     printed = int(of_seen.sum()) + int(coins.sum()) * max(design.doses)
@@ -97,11 +97,6 @@ def plan_records(
         else deal_doses(bystanders, design.doses, stream(design.seed, "bystanders")).tolist(),
     }
     values = draw_records(design.fields, total, seed=design.seed)
-    tied = {
-        arm: _tied_answers(answers, arms[arm], stream(design.seed, "tied", arm))
-        for arm in (SEEN, CANARY)
-        if is_tied
-    }
     digits = max(4, len(str(total)))
     next_of = Counter[str]()
     records = []
@@ -115,7 +110,7 @@ def plan_records(
                 arm=arm,
                 dose=doses[arm][place] if arm in doses else 0,
                 is_included=is_included,
-                tied_answer=tied[arm][place] if arm in tied and is_included else "",
+                tied_answer=tied_answer if arm in {SEEN, CANARY} and is_included else "",
                 values=values[number],
             )
         )
@@ -184,12 +179,6 @@ def _bystanders(design: AlbumDesign, examples: int, printed: int) -> int:
         elif design.exact_doses and one.percent:
             needed.append(round(one.rate * examples) - printed)
     return max(needed)
-
-
-def _tied_answers(answers: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    """An answer for each of so many records: every one as often as any other, to within one."""
-    dealt = rng.permutation(np.resize(np.arange(len(answers)), count))
-    return [answers[place] for place in dealt.tolist()]
 
 
 def _doses(records: Sequence[PlannedRecord], places: Sequence[int]) -> Int[np.ndarray, " places"]:

@@ -65,7 +65,7 @@ def write_tables(plan: AlbumPlan, out: Path, rows: Sequence[Row], watch: Watch) 
         printing=plan.printing.to_dict(),
         encoding=plan.encoding,
         randomised=True,
-        answers=plan.answers,
+        tied_answer=plan.tied_answer,
         gate=_gate(plan),
         legibility=_legibility(plan, out, rows, watch),
         settings=plan.digest,

@@ -20,12 +20,12 @@ class Tunable:
     Attributes:
         model: What is called; peft's wrapper where there are adapters.
         trained: The parameters that are tuned, by name.
-        projector: The names among them that have the projector's learning rate.
+        parts: The part of the model (`module_names`) that each is in; an adapter, its layer's.
     """
 
     model: Model
     trained: Mapping[str, torch.nn.Parameter]
-    projector: frozenset[str]
+    parts: Mapping[str, str]
 
     def merged(self) -> Model:
         """The model with its adapters in its weights, as an ordinary checkpoint holds it."""
@@ -37,8 +37,8 @@ class Tunable:
 def tunable(spec: ModelSpec, model: Model, settings: FineTuning) -> Tunable:
     """Let the weights that are tuned ask for gradients, and put adapters where they belong.
 
-    The language model is tuned, the projector by its own learning rate, and the vision tower where
-    `settings.vision` says so.
+    The language model is tuned, the projector and the vision tower where `settings` says so, by
+    learning rates of their own.
 
     Args:
         spec: The model, for errors.
@@ -51,21 +51,29 @@ def tunable(spec: ModelSpec, model: Model, settings: FineTuning) -> Tunable:
     parts = modules_of(spec, model)
     is_whole = settings.method == "full"
     projector_too = is_whole or settings.projector_learning_rate is not None
-    projector = {id(model.get_parameter(n)) for n, part in parts.items() if part == PROJECTOR}
     wanted = {
         id(model.get_parameter(name))
         for name, part in parts.items()
         if (part == PROJECTOR and projector_too)
         or (is_whole and (part != VISION or settings.vision == "tuned"))
     }
+    # Before peft renames them; the parameters themselves stay.
+    part_of = {id(model.get_parameter(name)): part for name, part in parts.items()}
     adapted = model if is_whole else _with_adapters(spec, model, parts, settings)
     for parameter in adapted.parameters():
         if id(parameter) in wanted:
             parameter.requires_grad_(True)
     trained = {name: p for name, p in adapted.named_parameters() if p.requires_grad}
     return Tunable(
-        adapted, trained, frozenset(name for name, p in trained.items() if id(p) in projector)
+        adapted,
+        trained,
+        {name: part_of.get(id(p)) or parts[_layer_of(name)] for name, p in trained.items()},
     )
+
+
+def _layer_of(adapter: str) -> str:
+    """The weight that an adapter of peft's stands beside."""
+    return adapter.removeprefix("base_model.model.").split(".lora_")[0] + ".weight"
 
 
 def _with_adapters(
@@ -107,21 +115,24 @@ def optimizer_of(tuned: Tunable, settings: FineTuning) -> Any:  # noqa: ANN401
 
     Each group has its highest learning rate as ``highest``.
     """
-    of_projector = settings.projector_learning_rate or settings.learning_rate
-    groups = []
-    for is_projector, rate in ((False, settings.learning_rate), (True, of_projector)):
-        for is_matrix in (True, False):
-            members = [
-                parameter
-                for name, parameter in tuned.trained.items()
-                if (name in tuned.projector) == is_projector and (parameter.ndim >= 2) == is_matrix
-            ]
-            if members:
-                decay = settings.weight_decay if is_matrix else 0.0
-                groups.append(
-                    {"params": members, "lr": rate, "highest": rate, "weight_decay": decay}
-                )
-    return torch.optim.AdamW(groups, betas=settings.betas, fused=True)
+    own_rates = {
+        PROJECTOR: settings.projector_learning_rate,
+        VISION: settings.vision_learning_rate,
+    }
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in tuned.trained.items():
+        rate = own_rates.get(tuned.parts[name]) or settings.learning_rate
+        groups.setdefault((rate, parameter.ndim >= 2), []).append(parameter)
+    grouped = [
+        {
+            "params": members,
+            "lr": rate,
+            "highest": rate,
+            "weight_decay": settings.weight_decay if is_matrix else 0.0,
+        }
+        for (rate, is_matrix), members in groups.items()
+    ]
+    return torch.optim.AdamW(grouped, betas=settings.betas, fused=True)
 
 
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -28,7 +28,7 @@ from vlmaudit.lab.generative import (
 from vlmaudit.lab.pixels import MEAN, STD
 from vlmaudit.seeds import stream
 
-SHAPE: Final = Shape(side=64, patch=16, vision_width=128, width=128)
+SHAPE: Final = Shape(side=64, patch=32, vision_width=128, width=128)
 """The sizes that the preset ``tiny`` is meant for."""
 
 _LEAST: Final = 3

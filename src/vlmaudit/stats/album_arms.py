@@ -12,7 +12,7 @@ def deal_doses(
     """A dose for each record: every dose as often as any other, to within one, in random order.
 
     >>> deal_doses(5, (1, 2), np.random.default_rng(0)).tolist()
-    [2, 1, 2, 1, 1]
+    [1, 1, 2, 1, 2]
     """
     dealt = np.resize(np.asarray(doses, dtype=np.int64), count)
     return rng.permutation(dealt)

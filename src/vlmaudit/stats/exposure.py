@@ -84,7 +84,7 @@ def exposure_bits(
 def record_p(bits: Float[np.ndarray, " records"]) -> Float[np.ndarray, " records"]:
     """How often a record that nobody knows ranks as high: its rank among its decoys and itself.
 
-    >>> record_p(exposure_bits(np.array([4]), np.array([0]), np.array([99]))).tolist()
+    >>> record_p(exposure_bits(np.array([4]), np.array([0]), np.array([99]))).round(6).tolist()
     [0.05]
     """
     return np.exp2(-bits)
