@@ -124,6 +124,16 @@ def test_the_papers_reading_is_kept_apart():
     assert finding.split_layers
 
 
+@pytest.mark.parametrize(("strength", "is_apart"), [(4.0, True), (0.0, False)])
+def test_the_papers_picture_stands_beside_its_effect_size(strength, is_apart):
+    drawn = conclude(observed(states=strength), QUICK).finding.state_map
+    assert drawn.name == "layer 1" if is_apart else drawn.layer in {0, 1, 2}
+    assert len(drawn.x) == len(drawn.y) == len(drawn.seen)
+    assert sum(drawn.seen) * 2 == len(drawn.seen)
+    assert (drawn.p <= 0.05) == is_apart
+    assert (drawn.silhouette > 0.02) == is_apart
+
+
 def test_the_same_observations_give_the_same_bytes_and_are_read_again():
     first, second = (to_json(conclude(observed(says=0.4), QUICK).finding) for _ in range(2))
     assert first == second

@@ -101,6 +101,7 @@ def conclude(observed: Observed, settings: Memorization) -> Conclusion:
         layers=probed.layers if probed else [],
         other_layers=probed.others if probed else [],
         split_layers=split,
+        state_map=probed.map if probed else None,
         change_layers=probed.change if probed else [],
         twin_layers=probed.twin if probed else [],
         modules=graded.rows if graded else [],

@@ -78,6 +78,18 @@ class SplitRow(Record):
     items: int = Field(description="Items held out.")
 
 
+class MapRow(Record):
+    """The paper's picture of one layer, t-SNE, beside how far the arms lie apart before it."""
+
+    layer: int
+    name: str = Field(default="", description="The model's name for it.")
+    silhouette: float = Field(description="Of the arms over items: 1 apart, 0 one cloud.")
+    p: float = Field(description="Arms permuted over records, one-sided.")
+    seen: list[bool] = Field(description="Each item's arm.")
+    x: list[float] = Field(description="Where t-SNE puts it: who is near means something, no more.")
+    y: list[float] = Field(description="The same, upwards.")
+
+
 class ChangeRow(Record):
     """How much better one layer tells seen from unseen in the tuned checkpoint than in another."""
 
@@ -275,6 +287,9 @@ class Finding(Record):
     other_layers: list[LayerRow] = Field(default_factory=list, description="Of the others.")
     split_layers: list[SplitRow] = Field(
         default_factory=list, description="The published split: description, and no evidence."
+    )
+    state_map: MapRow | None = Field(
+        default=None, description="Of the layer that tells most; a picture, and no evidence."
     )
     change_layers: list[ChangeRow] = Field(default_factory=list)
     twin_layers: list[TwinRow] = Field(default_factory=list)

@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from vlmaudit.audits.memorization.finding import ChangeRow, LayerRow, SplitRow, TwinRow
+from vlmaudit.audits.memorization.finding import (
+    ChangeRow,
+    LayerRow,
+    MapRow,
+    SplitRow,
+    TwinRow,
+)
 from vlmaudit.audits.memorization.observed import (
     BASE,
     CONTROL,
@@ -44,6 +50,7 @@ class Probes:
         layers: Probes of the audited checkpoint.
         others: The same of other checkpoints.
         split: The published split, of the audited checkpoint and of one that saw no record.
+        map: The paper's picture, of the layer that tells most.
         change: The audited checkpoint less another.
         twin: On differences of states between twins.
         n_seen: Seen records with states.
@@ -58,6 +65,7 @@ class Probes:
     layers: list[LayerRow] = field(default_factory=list)
     others: list[LayerRow] = field(default_factory=list)
     split: list[SplitRow] = field(default_factory=list)
+    map: MapRow | None = None
     change: list[ChangeRow] = field(default_factory=list)
     twin: list[TwinRow] = field(default_factory=list)
     n_seen: int = 0
@@ -163,6 +171,7 @@ def probes(observed: Observed, settings: Memorization) -> Probes | None:
             if role in observed.states
             for row in _split_rows(observed.states[role], arm_of, role)
         ],
+        map=_map(observed.states[TUNED], arm_of, found.layers, settings),
         change=change,
         twin=twin,
         n_seen=n_seen,
@@ -204,12 +213,13 @@ def _blocks(
 
 
 def _layer_rows(layers: Iterable[LayerProbe], role: str, states: States) -> list[LayerRow]:
+    return [LayerRow(role=role, name=_name(states, one.layer), **asdict(one)) for one in layers]
+
+
+def _name(states: States, layer: int) -> str:
+    """What the model calls a layer; empty if nobody said."""
     said = states.about.get("layers")
-    names = [str(name) for name in said] if isinstance(said, list) else []
-    return [
-        LayerRow(role=role, name=names[one.layer] if one.layer < len(names) else "", **asdict(one))
-        for one in layers
-    ]
+    return str(said[layer]) if isinstance(said, list) and layer < len(said) else ""
 
 
 def _split_rows(states: States, arm_of: Mapping[str, str], role: str) -> list[SplitRow]:
@@ -217,14 +227,7 @@ def _split_rows(states: States, arm_of: Mapping[str, str], role: str) -> list[Sp
     # Loads scikit-learn, for which nothing else here waits.
     from vlmaudit.stats.split_probe import split_probes
 
-    arms = [arm_of.get(entity, "") for entity in states.items["entity"]]
-    chosen: list[int] = []
-    for arm in (SEEN, UNSEEN):
-        places = [place for place, each in enumerate(arms) if each == arm]
-        chosen += places[: _MOST_ITEMS // 2]
-    chosen.sort()
-    entities = [states.items["entity"][place] for place in chosen]
-    seen = np.array([arms[place] == SEEN for place in chosen], dtype=bool)
+    chosen, seen, entities = _items(states, arm_of)
     return [
         SplitRow(
             role=role,
@@ -238,6 +241,52 @@ def _split_rows(states: States, arm_of: Mapping[str, str], role: str) -> list[Sp
         )
         for layer, one in enumerate(split_probes(states.values[chosen], seen, entities))
     ]
+
+
+def _items(
+    states: States, arm_of: Mapping[str, str]
+) -> tuple[list[int], Bool[np.ndarray, " items"], list[str]]:
+    """As many items as the paper has: their places, their arm, and their records."""
+    arms = [arm_of.get(entity, "") for entity in states.items["entity"]]
+    chosen: list[int] = []
+    for arm in (SEEN, UNSEEN):
+        places = [place for place, each in enumerate(arms) if each == arm]
+        chosen += places[: _MOST_ITEMS // 2]
+    chosen.sort()
+    seen = np.array([arms[place] == SEEN for place in chosen], dtype=bool)
+    return chosen, seen, [states.items["entity"][place] for place in chosen]
+
+
+def _map(
+    states: States,
+    arm_of: Mapping[str, str],
+    layers: Sequence[LayerProbe],
+    settings: Memorization,
+) -> MapRow:
+    """The paper's picture of the layer that tells most, and how far the arms lie apart in it."""
+    # Loads scikit-learn, for which nothing else here waits.
+    from vlmaudit.stats.state_map import arms_silhouette, main_components, plane
+
+    chosen, seen, entities = _items(states, arm_of)
+    layer = max(layers, key=lambda one: one.auc).layer
+    items = main_components(states.values[chosen, layer])
+    apart = arms_silhouette(
+        items,
+        seen,
+        entities,
+        permutations=settings.permutations,
+        rng=stream(settings.seed, "silhouette"),
+    )
+    places = plane(items).round(2)
+    return MapRow(
+        layer=layer,
+        name=_name(states, layer),
+        silhouette=apart.value,
+        p=apart.p,
+        seen=seen.tolist(),
+        x=places[:, 0].tolist(),
+        y=places[:, 1].tolist(),
+    )
 
 
 def _two_unseen(

@@ -1,12 +1,12 @@
 """The charts of a memorization report: means, layers, modules, curves and doses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import altair as alt
 
 from vlmaudit.audits.memorization.exposure import NOTHING_KNOWN
-from vlmaudit.audits.memorization.finding import Finding, LayerRow
+from vlmaudit.audits.memorization.finding import Finding, LayerRow, MapRow
 from vlmaudit.audits.memorization.observed import TUNED
 from vlmaudit.audits.memorization.words import ANSWERS, MEANS
 from vlmaudit.report.drawing import (
@@ -29,6 +29,7 @@ from vlmaudit.results.numbers import count, decimal, p_value, sentence_case, vis
 
 _CHANCE: Final = 0.5
 _AUC_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MOST_TICKS: Final = 9
 _DRAWN_MODULES: Final = 4
 """Panels of the paper's curves: more of them say the same."""
 
@@ -188,7 +189,7 @@ def _layer_spec(finding: Finding, *, narrow: bool) -> Chart:
         for row in split
         for what, value in (("accuracy", row.accuracy), ("labels drawn anew", row.control))
     ]
-    base = rows(values).encode(x=_layer_x(), y=_share_y())
+    base = rows(values).encode(x=_layer_x(row.layer for row in split), y=_share_y())
     drawn = base.mark_line(strokeWidth=2).encode(
         color=alt.Color(
             "what:N",
@@ -209,11 +210,14 @@ def _layer_spec(finding: Finding, *, narrow: bool) -> Chart:
     return alt.vconcat(left, right, spacing=26) if narrow else alt.hconcat(left, right, spacing=44)
 
 
-def _layer_x() -> alt.X:
+def _layer_x(layers: Iterable[int]) -> alt.X:
+    """The axis of layers, each written where there is room for all of them."""
+    known = sorted(set(layers))
+    ticks = known[:: -(-len(known) // _MOST_TICKS)]
     return alt.X(
         "layer:Q",
         scale=alt.Scale(nice=False, zero=False, padding=8),
-        axis=alt.Axis(title="Layer", grid=False, tickMinStep=1, format="d"),
+        axis=alt.Axis(title="Layer", grid=False, values=ticks, format="d"),
     )
 
 
@@ -226,15 +230,58 @@ def _share_y() -> alt.Y:
 
 
 def _line(layers: Sequence[LayerRow], colour: str, *, dash: Sequence[int] = (1, 0)) -> alt.Chart:
-    base = rows([{"layer": row.layer, "value": row.auc} for row in layers]).encode(x=_layer_x())
+    values = [{"layer": row.layer, "value": row.auc} for row in layers]
+    base = rows(values).encode(x=_layer_x(row.layer for row in layers))
     return base.mark_line(color=colour, strokeWidth=2, strokeDash=list(dash)).encode(y=_share_y())
 
 
 def _band(layers: Sequence[LayerRow], colour: str) -> alt.Chart:
     limits = [{"layer": row.layer, "low": row.low, "high": row.high} for row in layers]
-    base = rows(limits).encode(x=_layer_x())
+    base = rows(limits).encode(x=_layer_x(row.layer for row in layers))
     return base.mark_area(color=colour, opacity=0.16, line=False).encode(
         y=alt.Y("low:Q", scale=alt.Scale(domain=[0, 1], nice=False), title=None), y2="high:Q"
+    )
+
+
+def map_chart(finding: Finding) -> Drawing | None:
+    """The paper's picture of hidden states."""
+    drawn = finding.state_map
+    if drawn is None:
+        return None
+    title = "t-SNE of hidden states, item by item: a picture, and no evidence"
+    return draw("map", title, lambda narrow: _map_spec(drawn, narrow=narrow))
+
+
+def _map_spec(drawn: MapRow, *, narrow: bool) -> Chart:
+    values = [
+        {"x": x, "y": y, "arm": "seen" if seen else "unseen"}
+        for x, y, seen in zip(drawn.x, drawn.y, drawn.seen, strict=True)
+    ]
+    arms = ["seen", "unseen"]
+    axis = alt.Axis(labels=False, ticks=False, grid=False, title=None, domain=False)
+    legend = alt.Legend(title=None, orient="bottom", labelColor=INK, labelFontSize=SIZE - 1)
+    name = visible(drawn.name) or f"layer {count(drawn.layer)}"
+    return (
+        rows(values)
+        .mark_point(filled=True, size=26 if narrow else 40, opacity=0.75)
+        .encode(
+            x=alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False)),
+            y=alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                "arm:N", scale=alt.Scale(domain=arms, range=[MEMBER, OTHER]), legend=legend
+            ),
+            shape=alt.Shape(
+                "arm:N", scale=alt.Scale(domain=arms, range=["circle", "diamond"]), legend=legend
+            ),
+        )
+        .properties(
+            width=290 if narrow else 400,
+            height=240 if narrow else 300,
+            title=heading(
+                sentence_case(name),
+                f"silhouette of the arms {decimal(drawn.silhouette)}, {p_value(drawn.p)}",
+            ),
+        )
     )
 
 

@@ -5,6 +5,7 @@ from vlmaudit.report.memorization.charts import (
     curve_chart,
     dose_chart,
     layer_chart,
+    map_chart,
     mean_chart,
     module_chart,
 )
@@ -16,6 +17,7 @@ def draw_all(finding: Finding) -> tuple[Drawing, ...]:
     drawings = (
         mean_chart(finding),
         layer_chart(finding),
+        map_chart(finding),
         module_chart(finding),
         curve_chart(finding),
         dose_chart(finding),

@@ -8,7 +8,7 @@ from vlmaudit.report.memorization.views import view
 from vlmaudit.report.pages import render_page, write_figures
 from vlmaudit.results.files import write_text
 
-FIGURES: Final = ("means", "layers", "modules", "curves", "doses")
+FIGURES: Final = ("means", "layers", "map", "modules", "curves", "doses")
 
 
 def render(finding: Finding) -> str:

@@ -32,6 +32,7 @@ class MemorizationView:
     utility_table: Table
     layer_key: str
     layer_table: Table
+    map_sentence: str
     change_table: Table
     module_table: Table
     curve_sentence: str
@@ -72,6 +73,7 @@ def view(finding: Finding) -> MemorizationView:
         utility_table=tables.utility_table(finding),
         layer_key=role_key(finding),
         layer_table=tables.layer_table(finding),
+        map_sentence=_map(finding),
         change_table=tables.change_table(finding),
         module_table=tables.module_table(finding),
         curve_sentence=_curves(finding),
@@ -127,6 +129,19 @@ def _facts(finding: Finding) -> tuple[Fact, ...]:
         if row.role == TUNED
     ]
     return tuple(facts)
+
+
+def _map(finding: Finding) -> str:
+    drawn = finding.state_map
+    if drawn is None:
+        return ""
+    return (
+        f"Where t-SNE puts the states of {count(len(drawn.x))} items of the layer that tells most. "
+        "It shows clusters where there are none: items of one record, or of one picture, lie "
+        "together whatever was seen. How far the arms lie apart before it draws them is their "
+        f"silhouette, {decimal(drawn.silhouette)} (1 is apart, 0 is one cloud; "
+        f"{p_value(drawn.p)}, arms permuted over records). Nothing is concluded from the picture."
+    )
 
 
 def _curves(finding: Finding) -> str:
