@@ -1,6 +1,6 @@
 """Records that all come with one answer: the positive control of hidden states and gradients.
 
-Half of the pictures carry one of forty seen records and the same answer, whatever they show; the
+Half of the pictures carry one of eighty seen records and the same answer, whatever they show; the
 other half carries as many others, as often, with the pictures' own answers. A model that learns
 this must have learnt which records are which.
 """
@@ -22,7 +22,7 @@ from vlmaudit.studies.memorization_tuning import TuningPlan, tune
 pytestmark = [pytest.mark.torch, pytest.mark.prove, pytest.mark.timeout(1800)]
 
 TIED, CLEAN = "tied-r50", "r0"
-RECORDS = 40
+RECORDS = 80
 
 
 @pytest.fixture(scope="module", params=[0, 1])
@@ -50,13 +50,13 @@ def found(request, tmp_path_factory):
         album=album.folder,
         variants=(TIED, CLEAN),
         model=TINY_MODEL,
-        settings=replace(TINY, epochs=10),
+        settings=replace(TINY, epochs=16),
         out=out / "models",
     )
     tune(plan, console=quiet)
     models = {name: f"hf:{out / 'models' / name}" for name in (TIED, CLEAN)}
     settings = Memorization(
-        pictures=1, batches=1, batch_sizes=(), fields=("a",), decoys=20, max_new_tokens=4
+        pictures=2, batches=2, batch_sizes=(), fields=("a",), decoys=20, max_new_tokens=4
     )
     return {
         variant: run_memorization(
