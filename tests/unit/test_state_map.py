@@ -33,6 +33,21 @@ def test_records_that_cluster_by_themselves_are_not_arms_that_lie_apart():
     assert 2 <= sum(p <= 0.05 for p in ps) <= 20
 
 
+def test_records_on_the_same_pictures_are_permuted_within_them():
+    """Free permutations would call every such cloud less apart than chance: p near 1 throughout."""
+    within, free = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        pictures = np.repeat(3 * rng.normal(size=(20, 6)), 2, axis=0)
+        states = pictures + 0.2 * rng.normal(size=(40, 6))
+        seen, names = np.arange(40) % 2 == 0, [str(number) for number in range(40)]
+        for ps, blocks in ((within, np.arange(40) // 2), (free, None)):
+            found = arms_silhouette(states, seen, names, blocks=blocks, permutations=99, rng=rng)
+            ps.append(found.p)
+    assert 0.35 < np.mean(within) < 0.65
+    assert np.mean(free) > 0.9
+
+
 def test_arms_that_lie_apart_are_found():
     rng = np.random.default_rng(3)
     states, seen, names = items(rng, shift=4.0)

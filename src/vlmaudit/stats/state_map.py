@@ -58,6 +58,7 @@ def arms_silhouette(
     seen: Bool[np.ndarray, " items"],
     records: Sequence[str],
     *,
+    blocks: Int[np.ndarray, " items"] | None = None,
     permutations: int = 999,
     rng: np.random.Generator,
 ) -> Silhouette:
@@ -67,6 +68,9 @@ def arms_silhouette(
         items: An item a row.
         seen: Each item's arm.
         records: Each item's record; all items of a record are of one arm.
+        blocks: Each item's block, within which records are permuted; None: among all. Records on
+            the same pictures are a block: each has one of the other arm beside it, and a cloud
+            that is so balanced lies less apart than any other order of its labels.
         permutations: How many (B).
         rng: Draws them.
 
@@ -79,7 +83,12 @@ def arms_silhouette(
     if (side[of_item] != seen).any() or side.all() or not side.any():
         raise ValueError(f"{len(items)} items of {len(names)} records are not of two arms")
     orders = np.tile(side, (1 + permutations, 1))
-    orders[1:] = rng.permuted(orders[1:], axis=1)
+    block_of = np.zeros(len(names), dtype=np.int64)
+    if blocks is not None:
+        block_of[of_item] = blocks
+    for block in np.unique(block_of):
+        members = np.flatnonzero(block_of == block)
+        orders[1:, members] = rng.permuted(orders[1:, members], axis=1)
     found = _silhouettes(pairwise_distances(items), orders[:, of_item])
     return Silhouette(float(found[0]), float(np.mean(found >= found[0] - _TIE)))
 

@@ -270,22 +270,29 @@ def _map(
     chosen, seen, entities = _items(states, arm_of)
     layer = max(layers, key=lambda one: one.auc).layer
     items = main_components(states.values[chosen, layer])
+    names = sorted({*entities})
+    places = {name: place for place, name in enumerate(names)}
+    of_item = [places[entity] for entity in entities]
+    side = np.zeros(len(names), dtype=bool)
+    side[of_item] = seen
+    blocks = _blocks(states, names, side)
     apart = arms_silhouette(
         items,
         seen,
         entities,
+        blocks=None if blocks is None else blocks[of_item],
         permutations=settings.permutations,
         rng=stream(settings.seed, "silhouette"),
     )
-    places = plane(items).round(2)
+    drawn = plane(items).round(2)
     return MapRow(
         layer=layer,
         name=_name(states, layer),
         silhouette=apart.value,
         p=apart.p,
         seen=seen.tolist(),
-        x=places[:, 0].tolist(),
-        y=places[:, 1].tolist(),
+        x=drawn[:, 0].tolist(),
+        y=drawn[:, 1].tolist(),
     )
 
 
