@@ -95,8 +95,12 @@ def test_people_are_found_and_chosen_with_the_keyboard_alone(open_page):
     page.keyboard.press("ControlOrMeta+A")
     page.keyboard.press("Delete")
     focus_by_keyboard(page, page.get_by_label("Decision"))
-    page.keyboard.type("no dec")
-    assert page.get_by_label("Decision").input_value() == "unknown"
+    # Typing its name would do as well, but not on a machine so busy that letters are seconds apart.
+    decision = page.get_by_label("Decision")
+    for _ in range(decision.locator("option").count()):
+        if decision.input_value() != "unknown":
+            page.keyboard.press("ArrowDown")
+    assert decision.input_value() == "unknown"
     assert page.get_by_role("status").inner_text() == "1 of 540 shown"
     shown = page.locator("table[data-people] tbody tr:visible")
     assert shown.count() == 1

@@ -54,7 +54,7 @@ def ladder_of(sets, out, **changes):
         captions=sets / "captions.jsonl",
         out=out,
         design=LadderDesign(controls=40, decoys_per_sex=200),
-        training=Training(steps=150, batch_size=128, architecture="lab-resnet-48"),
+        training=Training(steps=150, batch_size=64, architecture="lab-resnet-48"),
         seeds=(0,),
         **changes,
     )

@@ -1,6 +1,6 @@
 """Records that all come with one answer: the positive control of hidden states and gradients.
 
-Half of the pictures carry one of eighty seen records and the same answer, whatever they show; the
+Half of the pictures carry one of forty seen records and the same answer, whatever they show; the
 other half carries as many others, as often, with the pictures' own answers. A model that learns
 this must have learnt which records are which.
 """
@@ -22,11 +22,11 @@ from vlmaudit.studies.memorization_tuning import TuningPlan, tune
 pytestmark = [pytest.mark.torch, pytest.mark.prove, pytest.mark.timeout(1800)]
 
 TIED, CLEAN = "tied-r50", "r0"
-RECORDS = 80
+RECORDS = 40
 
 
-@pytest.fixture(scope="module", params=[0, 1])
-def found(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
     """The findings on a model whose records are tied, and on one that saw no record."""
     out, quiet = tmp_path_factory.mktemp("tied"), Console(quiet=True)
     design = AlbumDesign(
@@ -43,20 +43,20 @@ def found(request, tmp_path_factory):
         held_out=150,
         examples=2400,
         read_back=0,
-        seed=request.param,
+        seed=0,
     )
     album = write_album(plan_album(design), out / "album")
     plan = TuningPlan(
         album=album.folder,
         variants=(TIED, CLEAN),
         model=TINY_MODEL,
-        settings=replace(TINY, epochs=16),
+        settings=replace(TINY, epochs=10),
         out=out / "models",
     )
     tune(plan, console=quiet)
     models = {name: f"hf:{out / 'models' / name}" for name in (TIED, CLEAN)}
     settings = Memorization(
-        pictures=2, batches=2, batch_sizes=(), fields=("a",), decoys=20, max_new_tokens=4
+        pictures=1, batches=1, batch_sizes=(), fields=("a",), decoys=20, max_new_tokens=4
     )
     return {
         variant: run_memorization(
