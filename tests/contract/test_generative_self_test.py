@@ -137,7 +137,8 @@ def test_narrow_arithmetic_is_held_to_its_own_tolerance(dtype, limit, load):
     assert not test.failures()
     alone = next(check for check in test.checks if check.name == "asked alone")
     assert alone.limit == limit
-    assert alone.measured < limit  # 0 on processors that round alone as they do together
+    # Processors without bfloat16 may round alone as they do together.
+    assert 0 < alone.measured < limit or (dtype, alone.measured) == ("bfloat16", 0)
     assert test.answers.said == ()  # rounding may change words
 
 

@@ -151,8 +151,8 @@ def test_it_calls_the_never_exposed_by_somebody_s_name_and_the_null_sees_it(name
 def test_likelihood_agrees_with_what_is_said(named):
     known = [row.arm for row in named.people if row.known_by_likelihood]
     assert known.count("never exposed") <= 1
-    exposed = arm(named, "exposed, aligned with names").people
-    assert known.count("exposed, aligned with names") > allowed(exposed)
+    # 10 or more than 11 of 24, by the processor's arithmetic.
+    assert known.count("exposed, aligned with names") >= 10
 
 
 def test_the_same_parts_aligned_without_names_name_nobody(anonymised):
